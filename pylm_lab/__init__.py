@@ -1,0 +1,77 @@
+"""pylm_lab: a laboratory for message routing over real ZeroMQ sockets.
+
+The map of the package. Everything is loaded when it is first used; importing this loads nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pylm_lab.clients import Client
+    from pylm_lab.cluster import Cluster
+    from pylm_lab.course import check
+    from pylm_lab.draw.animation import animate
+    from pylm_lab.draw.figure import draw
+    from pylm_lab.draw.player import play
+    from pylm_lab.errors import LabError
+    from pylm_lab.hook import Hook
+    from pylm_lab.parts.servers import ServerTemplate
+    from pylm_lab.scenarios import Scenario
+    from pylm_lab.servers import Master, Worker
+    from pylm_lab.trace import Recorder, Trace
+
+    #: The module, which is a mapping.
+    scenarios: Mapping[str, Scenario]
+
+__all__ = [
+    "Client",
+    "Cluster",
+    "Hook",
+    "LabError",
+    "Master",
+    "Recorder",
+    "ServerTemplate",
+    "Trace",
+    "Worker",
+    "animate",
+    "check",
+    "draw",
+    "play",
+    "scenarios",
+]
+
+__version__ = "0.1.0"
+
+#: Where each name lives.
+_HOMES = {
+    "Client": "clients",
+    "Cluster": "cluster",
+    "Hook": "hook",
+    "LabError": "errors",
+    "Master": "servers",
+    "Recorder": "trace",
+    "ServerTemplate": "parts.servers",
+    "Trace": "trace",
+    "Worker": "servers",
+    "animate": "draw.animation",
+    "check": "course",
+    "play": "draw.player",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("draw", "scenarios"):  # a package that draws, a module that is a mapping
+        return importlib.import_module(f"pylm_lab.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pylm_lab' has no attribute {name!r}: see dir(pylm_lab)")
+    value = getattr(importlib.import_module(f"pylm_lab.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,278 @@
+"""Actor: whoever owns ports, from its declaration to its end.
+
+1. `__init__` declares, `open` makes every socket in the thread that starts the actor, `run` is the
+   work, in a thread of its own or in the caller's, `cleanup` closes.
+2. A stop may come from any thread, at any time, as often as one likes.
+3. A socket is used by one thread at a time: the starter's until the loop begins, the loop's, and
+   whoever closes it when the loop has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from pylm_lab import hook
+from pylm_lab.errors import LabError, RunError
+from pylm_lab.loop import Loop
+from pylm_lab.port import Port, bound_address
+from pylm_lab.schedule import SLICE, Gate, Stopped
+
+__all__ = ["DEADLINE", "Actor", "Run"]
+
+#: Seconds that `Actor.join` and closing sockets wait, unless told otherwise.
+DEADLINE = 2.0
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What all the actors of one run share.
+
+    `context` is the ZeroMQ context (None: each its own default), `gate` that of a controlled run,
+    `seed` what every id comes from.
+    """
+
+    context: zmq.Context[zmq.Socket[bytes]] | None = None
+    hooks: hook.Hooks = field(default_factory=hook.Hooks)
+    gate: Gate | None = None
+    seed: int | None = None
+
+
+class Actor(Loop):
+    """Whoever owns ports: a thread with its ports, its loop and the way to end it.
+
+    A subclass declares its ports in `__init__` (`add_port`), opens them in `open_ports`, and does
+    its work in `run`, which calls `next` and `emit` until they raise `Stopped`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]],
+        logger: Any = None,
+    ) -> None:
+        super().__init__(name, logger)
+        self.server = ""
+        self.serves = ""
+        self.context = context
+        self.seed: int | None = None
+        self.ports: list[Port] = []
+        #: The error that ended its loop, or None.
+        self.reason: BaseException | None = None
+        self.thread: threading.Thread | None = None
+        self.is_open = False
+        self._was_opened = False
+        #: The hooks that belong to the run, not to the actor.
+        self._guests: tuple[hook.Hook, ...] = ()
+        self._mutex = threading.Lock()
+        self._stopping = False
+
+    @property
+    def blocks(self) -> bool:
+        """It expects its pair to answer."""
+        return False
+
+    # Making it
+
+    def add_port(self, name: str, socket_type: int, **options: Any) -> Port:
+        """Declare a port; see `Port` for the options."""
+        port = Port(self, name, socket_type, **options)
+        self.ports.append(port)
+        return port
+
+    def attach(self, hook: hook.Hook) -> Self:
+        """Let the hook hear this actor, from its start on. Returns the actor.
+
+        Raises:
+            RunError: it has been started.
+        """
+        if self._was_opened:
+            raise RunError(f"{self.id} has started: attach hooks before")
+        self.hooks.add(hook)
+        return self
+
+    def enter(self, run: Run) -> None:
+        """Take part in a run: hear its hooks, wait at its gate, use its context."""
+        self.context = run.context or self.context
+        self.gate = run.gate
+        self.seed = run.seed
+        self._guests = self.hooks.exchange(self._guests, run.hooks)
+
+    def declare(self, hooks: hook.Hook | None = None) -> None:
+        """Tell hooks (its own, unless others are given) that it is there, with its ports."""
+        own, self.hooks = self.hooks, hook.Hooks([hooks]) if hooks else self.hooks
+        try:
+            self.hooks.actor_declared(
+                hook.Actor(
+                    id=self.id,
+                    label=self.name,
+                    role=self.role,
+                    kind=type(self).__name__,
+                    server=self.server,
+                    serves=self.serves,
+                    blocks=self.blocks,
+                )
+            )
+            for port in self.ports:
+                port.declare()
+        finally:
+            self.hooks = own
+
+    def open(self) -> None:
+        """Make the sockets. Does nothing if it is open."""
+        if self.is_open:
+            return
+        self._restart(self.seed)
+        self._stopping = False
+        self.reason = None
+        self._was_opened = True
+        self._tells_waiting = self.hooks.hears("actor_waiting")
+        self.declare()
+        self.is_open = True
+        try:
+            if self.gate is None:
+                self._ears = self.context.socket(zmq.PAIR)
+                self._voice = self.context.socket(zmq.PAIR)
+                address = f"inproc://stop.{id(self):x}"
+                self._ears.bind(address)
+                self._voice.connect(address)
+            self.open_ports()
+        except BaseException:
+            self.cleanup()
+            raise
+
+    def open_ports(self) -> None:
+        """Open each port; to be overridden where a socket needs options."""
+        for port in self.ports:
+            port.open(self.context)
+
+    # Running it
+
+    def run(self) -> None:
+        """The actor's work; ends when `next` or `emit` raise `Stopped`."""
+        raise NotImplementedError
+
+    def start(self) -> bytes:
+        """Run until ended, in this thread; returns the name. Opens the sockets if need be."""
+        self.open()
+        try:
+            self.work()
+            if self.reason is not None:
+                raise self.reason
+        finally:
+            self.cleanup()
+        return self.name.encode()
+
+    def launch(self) -> None:
+        """Run in a thread of its own."""
+        self.open()
+        self.thread = threading.Thread(target=self.work, name=self.id, daemon=True)
+        if self.gate is not None:
+            self.gate.announce(self, self.id, thread=True)
+        self.thread.start()
+
+    def work(self) -> None:
+        """`run` from its first to its last event, in the thread that calls this."""
+        gate = self.gate
+        if gate is not None:
+            try:
+                gate.begin(self)
+            except Stopped:
+                return
+        self.hooks.actor_started(self.id, self.tick())
+        try:
+            self.run()
+        except Stopped:
+            pass
+        except Exception as error:
+            self.reason = error
+            # An error of ours says in its text all there is to know.
+            known = isinstance(error, LabError)
+            self.logger.error("%s ends: %s", self.id, error, exc_info=not known)
+            self.hooks.actor_failed(self.id, error, self.tick())
+        finally:
+            self._drop_taken()
+            self.hooks.actor_stopped(self.id, self.tick())
+            self.ended()
+            if gate is not None:
+                gate.end(self)
+
+    def ended(self) -> None:
+        """Called in the actor's thread when its loop has ended."""
+
+    def stop(self) -> None:
+        """Ask it to end; from any thread, as often as you like. `join` waits for it."""
+        if self.gate is not None:
+            self._stopping = True
+            self.gate.stop(self)
+            return
+        with self._mutex:
+            if self.is_open and not self._stopping:
+                self._stopping = True
+                self._voice.send(b"stop", zmq.NOBLOCK)
+
+    def join(self, timeout: float = DEADLINE) -> bool:
+        """Wait until its thread has ended; False if it has not after `timeout` seconds."""
+        thread = self.thread
+        if thread is None:
+            return True
+        until = time.monotonic() + timeout
+        while thread.is_alive() and time.monotonic() < until:
+            thread.join(min(SLICE, max(0.0, until - time.monotonic())))
+        if not thread.is_alive():
+            self.thread = None
+        return not thread.is_alive()
+
+    @property
+    def is_running(self) -> bool:
+        """Its thread is alive."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def cleanup(self, linger: float = DEADLINE) -> None:
+        """Close the sockets; what was sent may still leave for `linger` seconds.
+
+        Under a gate they stay open until the run is over.
+        """
+        with self._mutex:
+            if not self.is_open:
+                return
+            self.is_open = False
+        milliseconds = int(linger * 1000)
+        for port in self.ports:
+            if port.is_open:
+                port.sweep(f"{self.name} ended before it received it")
+            for address in port.addresses:
+                if not port.binds:
+                    self.hooks.port_disconnected(port.declared, address, self.tick())
+        if self.gate is not None:
+            for port in self.ports:
+                self.gate.defer(lambda port=port: port.close(milliseconds))  # type: ignore[misc]
+            return
+        for port in self.ports:
+            port.close(milliseconds)
+        self._ears.unbind(bound_address(self._ears))
+        self._ears.close(linger=0)
+        self._voice.close(linger=0)
+
+    def __enter__(self) -> Self:
+        self.launch()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self.join()
+        self.cleanup()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"

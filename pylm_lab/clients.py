@@ -1,0 +1,289 @@
+"""The client: asks a server to run a function, and waits for what is published under its id."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import zmq
+
+from pylm_lab.actor import Run
+from pylm_lab.errors import NoAnswer, PayloadError, RunError, WiringError
+from pylm_lab.parts.core import read, zmq_context
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.port import Port
+from pylm_lab.schedule import Stopped
+from pylm_lab.servers import CacheUser
+from pylm_lab.wire import READY
+
+__all__ = ["Client"]
+
+#: Seconds to wait for a publisher that may not know how to tell that it is ready.
+ECHO_SECONDS = 1.0
+
+
+class Client(CacheUser):
+    """Talks to a server: `eval` for one message, `job` for many, `get`, `set`, `delete`.
+
+    It looks up the server's addresses in its cache when it is made, and waits for it if need be.
+
+    Args:
+        server_name: the server's name.
+        db_address: its cache's address.
+        push_address: where the server pulls, in place of what the cache says.
+        sub_address: where the server publishes, likewise.
+        session: every key it uses in the cache begins with it.
+        logging_level: of its logger.
+        this_config: use the addresses given, and ask nothing.
+        timeout: seconds to wait for each answer; None: as long as it takes.
+        name: what it is called in a trace.
+        context: a ZeroMQ context; the default is `parts.core.zmq_context`.
+
+    Raises:
+        ValueError: the server there has another name.
+        NoAnswer: nobody answered within `timeout`.
+    """
+
+    role = "client"
+    precise = True
+    originates = True
+
+    def __init__(
+        self,
+        server_name: str,
+        db_address: str,
+        push_address: str | None = None,
+        sub_address: str | None = None,
+        session: str | None = None,
+        logging_level: int = logging.INFO,
+        this_config: bool = False,
+        *,
+        timeout: float | None = None,
+        name: str = "client",
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        run: Run | None = None,
+    ) -> None:
+        super().__init__(name, context=context or zmq_context)
+        self.logger.setLevel(logging_level)
+        self.server_name = self.serves = server_name
+        self.db_address = db_address
+        self.patience = timeout
+        self.prefix = session or ""
+        self.session = session
+        self.db = self.add_port("db", zmq.REQ, binds=False, sends="request", receives="answer")
+        self.push = self.add_port("push", zmq.PUSH, binds=False, sends="message")
+        self.sub = self.add_port("sub", zmq.SUB, binds=False, receives="message")
+        self.db.address = db_address
+        if run is not None:
+            self.enter(run)
+        if self.gate is not None:
+            self.gate.announce(self, self.id, thread=False)
+        self.open()
+        self._uuid = self.ids.text()
+        try:
+            self._connect(push_address, sub_address, this_config)
+        except BaseException:
+            self.cleanup(linger=0)
+            raise
+
+    def _connect(
+        self, push_address: str | None, sub_address: str | None, this_config: bool
+    ) -> None:
+        if not this_config:
+            found = self._look_up("name")
+            if found != self.server_name:
+                raise WiringError(
+                    f"the server at {self.db_address} is called {found!r}, not "
+                    f"{self.server_name!r}: mend the name or the address"
+                )
+        for port, address, key in (
+            (self.push, push_address, "pull_address"),
+            (self.sub, sub_address, "pub_address"),
+        ):
+            if not address:
+                found = "" if this_config else self._look_up(key)
+                if not found:
+                    raise WiringError(
+                        f"{self.id} knows no {key} of {self.server_name!r}: the server publishes "
+                        "none, so give push_address and sub_address"
+                    )
+                address = found
+            self.act("connect", port)
+            port.join(address)
+
+    def _look_up(self, key: str) -> str:
+        """What the server says of itself, which no session changes; empty if it says nothing."""
+        return self._ask("get", key).decode()
+
+    @property
+    def uuid(self) -> str:
+        """Its id, as messages name it, and the topic of its answers."""
+        return self._uuid
+
+    def eval(
+        self,
+        function: str | list[str],
+        payload: bytes,
+        messages: int = 1,
+        cache: str = "",
+    ) -> bytes | list[bytes]:
+        """Send one message and wait for what comes of it.
+
+        Args:
+            function: `server.method`; a list of them, or several separated by spaces: one a step.
+            payload: the data.
+            messages: how many answers to wait for.
+            cache: goes with the message, in its field of that name.
+
+        Returns:
+            One payload, or a list of them when `messages` is more than 1.
+
+        Raises:
+            PayloadError: the payload is not bytes.
+            NoAnswer: fewer answers came within the client's timeout.
+        """
+        answers = list(self.job(function, [payload], messages, cache))
+        return answers[0] if messages == 1 else answers
+
+    def job(
+        self,
+        function: str | list[str],
+        generator: Iterable[bytes],
+        messages: int = sys.maxsize,
+        cache: str = "",
+    ) -> Iterator[bytes]:
+        """Send a message for each payload, and give the answers as they come.
+
+        It is lazy: nothing is sent before the first answer is asked for, and payloads are taken
+        from the generator while answers come back. It ends after `messages` answers, which is never
+        unless told otherwise; close it, or leave the loop, to end it sooner.
+
+        Raises: as `eval`.
+        """
+        if isinstance(function, str):
+            function = [function]
+        if not all(isinstance(step, str) for step in function):
+            raise TypeError(f"function={function!r}: name one, or a list of names")
+        return self._job(" ".join(function), iter(generator), messages, cache)
+
+    def _job(
+        self, function: str, source: Iterator[bytes], messages: int, cache: str
+    ) -> Iterator[bytes]:
+        pipeline = self.ids.text()
+        topic = self.uuid.encode()
+        answered = asked = 0
+        self._subscribe(topic)
+        try:
+            waiting: tuple[Port, list[bytes]] | None = None
+            more = True
+            while answered < messages:
+                if waiting is None and more:
+                    try:
+                        payload = next(source)
+                    except StopIteration:
+                        more = False
+                        continue
+                    asked += 1
+                    data = self._message(pipeline, function, cache, payload, asked)
+                    waiting = self.push, [data]
+                try:
+                    port, frames = self.next((self.sub,), waiting, self.patience)
+                except NoAnswer as error:
+                    raise NoAnswer(self._silence(function, answered, messages)) from error
+                if port is self.push:
+                    waiting = None
+                    continue
+                answer = self._answer(frames, topic, pipeline)
+                if answer is not None:
+                    answered += 1
+                    yield answer.payload
+        finally:
+            self._unsubscribe(topic)
+
+    def _message(
+        self, pipeline: str, function: str, cache: str, payload: bytes, position: int
+    ) -> bytes:
+        if not isinstance(payload, bytes):
+            kind = type(payload).__name__
+            raise PayloadError(
+                f"payload {position} for {function} is {kind}, not bytes: encode it first"
+            )
+        return PalmMessage(
+            pipeline=pipeline,
+            client=self.uuid,
+            function=function,
+            cache=cache,
+            payload=payload,
+        ).SerializeToString()
+
+    def _answer(self, frames: list[bytes], topic: bytes, pipeline: str) -> PalmMessage | None:
+        """The message in these frames if it answers this call; else it is dropped, and told so."""
+        if frames[0] != topic:
+            if not frames[0].startswith(READY):
+                self.sub.drop(frames, "it is for somebody whose id begins alike")
+            return None
+        message = read(self.sub, frames)
+        if message is not None and message.pipeline != pipeline:
+            self.sub.drop(frames, "it answers an earlier call, which has ended")
+            return None
+        return message
+
+    def _silence(self, function: str, answered: int, messages: int) -> str:
+        wanted = "" if messages == sys.maxsize else f" of {messages}"
+        return (
+            f"{function}: {answered}{wanted} answers, and no other within {self.patience:g} s. "
+            f"Is a worker connected to {self.server_name!r}?"
+        )
+
+    def _subscribe(self, topic: bytes) -> None:
+        """Subscribe, and wait until the publisher knows it."""
+        for asked in (topic, READY + topic):
+            self._ask_for(asked, subscribe=True)
+        try:
+            while self.next((self.sub,), None, ECHO_SECONDS)[1][0] != READY + topic:
+                pass
+        except NoAnswer:
+            self.logger.debug("%s: the publisher does not tell when it is ready", self.id)
+        except BaseException:
+            self._unsubscribe(topic)
+            raise
+
+    def _unsubscribe(self, topic: bytes) -> None:
+        if not self.sub.is_open:
+            return
+        try:
+            for asked in (topic, READY + topic):
+                self._ask_for(asked, subscribe=False)
+        except (Stopped, RunError):
+            return  # the run is over, and with it every subscription
+
+    def _ask_for(self, topic: bytes, *, subscribe: bool) -> None:
+        port = self.sub
+        if subscribe:
+            self.act("subscribe", port)
+            port.socket.subscribe(topic)
+            self.hooks.topic_subscribed(port.declared, topic, self.clock())
+        else:
+            self.act("unsubscribe", port)
+            port.socket.unsubscribe(topic)
+            self.hooks.topic_unsubscribed(port.declared, topic, self.clock())
+        if self.gate is not None:
+            self.gate.touch(port)
+
+    def close(self) -> None:
+        """Close its sockets; what was sent leaves before. A second time does nothing."""
+        self.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

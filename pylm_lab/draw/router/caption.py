@@ -1,0 +1,255 @@
+"""What the router view says in words: title, subtitle and alt text.
+
+Everything is read from the survey; a sentence whose fact is missing is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from pylm_lab.draw.metrics import clean
+from pylm_lab.draw.router.survey import Part, Peer, Row, Survey
+
+__all__ = ["alt", "join", "subtitle", "title"]
+
+_NUMBERS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
+#: Characters of a name that the alt text gives.
+_NAME = 200
+
+
+def number(n: int) -> str:
+    """Small numbers in words, others in digits."""
+    return _NUMBERS[n] if n < len(_NUMBERS) else f"{n:,}"
+
+
+def many(n: int, noun: str) -> str:
+    """`one worker`, `two workers`."""
+    return f"{number(n)} {noun}{'' if n == 1 else 's'}"
+
+
+def join(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def workers(found: Survey) -> list[Peer]:
+    """Those who work on messages; not those who are only asked, as a web worker is."""
+    given = {wire.peer for wire in found.wires if wire.flow != "both"}
+    return [peer for peer in found.peers if peer.role == "worker" and peer.id in given]
+
+
+def passed(found: Survey) -> tuple[int, int, int]:
+    """Messages that came in, went out and are on their way.
+
+    What workers get and give back is neither, unless there is nobody but workers.
+    """
+    own = {peer.id for peer in found.peers if peer.role == "worker"}
+    if len(own) == len(found.peers):
+        own = set()
+    sides = {part.id: part.side for part in found.parts}
+    # A bypass part that asks another is a way in; a cache is none.
+    asks = {wire.part for wire in found.wires if wire.inner and wire.flow == "both"}
+    came = went = 0
+    for wire in found.wires:
+        if (
+            wire.peer in own
+            or wire.inner
+            or (sides[wire.part] == "bypass" and wire.part not in asks)
+        ):
+            continue
+        if sides[wire.part] != "outbound":
+            came += wire.count
+            went += wire.answers
+        else:
+            went += wire.count - wire.lost - wire.waiting
+    return came, went, found.waiting
+
+
+def title(found: Survey) -> str:
+    """What to look at."""
+    if not found.ran:
+        n = sum(part.side != "bypass" for part in found.parts)
+        return f"{clean(found.name, 60)}: a router and {many(n, 'part')}"
+    if not found.others:
+        what = f"the {found.kind}"
+    else:
+        what = clean(found.name, 60)
+        if found.kind != "server":
+            what += f", a {found.kind}"
+    crew = workers(found)
+    tail = f", {many(len(crew), 'worker')}" if crew else ""
+    return f"Inside {what}: {many(passed(found)[0], 'message')}{tail}"
+
+
+def subtitle(found: Survey) -> str:
+    """How much went through, what was lost where, and where to begin."""
+    follow = _follow(found)
+    if not found.ran:
+        return f"The parts, what they bind, and the routing table. {follow}".strip()
+    came, went, waiting = passed(found)
+    counts = [f"{came:,} in", f"{went:,} out"]
+    if waiting:
+        counts.append(f"{waiting:,} on the way")
+    if found.ended:
+        counts.append(f"{sum(found.ended.values()):,} without a route")
+    counts.append(_losses(found))
+    return f"{', '.join(counts)}. {follow}".strip()
+
+
+def _follow(found: Survey) -> str:
+    """Where a reader's eye may go: along the rows, if each continues the one before."""
+    rows = found.rows
+    if not rows or not all(_continues(found, a, b) for a, b in pairwise(rows)):
+        return ""
+    if len(rows) < 3:
+        return "Follow 1, then 2." if len(rows) == 2 else "Follow 1."
+    return f"Follow the numbers, from 1 to {len(rows)}."
+
+
+def _continues(found: Survey, a: Row, b: Row) -> bool:
+    """Whether what leaves by one row comes back by the other."""
+    if b.feedback == "on":
+        return b.source == a.target
+    if not found.ran and found.kind != "server":
+        return True
+    fed = {wire.peer for wire in found.wires if wire.part == a.target}
+    return any(wire.peer in fed for wire in found.wires if wire.part == b.source)
+
+
+def _losses(found: Survey) -> str:
+    where = losses(found)
+    if not where:
+        return "nothing lost"
+    if len(where) == 1:
+        return f"{found.lost:,} lost between {where[0]}"
+    return f"{found.lost:,} lost in {number(len(where))} places"
+
+
+def losses(found: Survey) -> list[str]:
+    """Where messages were lost: `WorkerPush and worker1`, in the order in which they were."""
+    labels = {part.id: part.label for part in found.parts} | {found.router: "the router"}
+    labels |= {peer.id: peer.label for peer in found.peers}
+    places = []
+    for a, b in found.losses:
+        start = clean(labels.get(a, a), 40)
+        end = clean(labels.get(b, b), 40) if b else _audience(found, a)
+        places.append(f"{start} and {end}")
+    return places
+
+
+def _audience(found: Survey, part: str) -> str:
+    """Who could have received what the part sent."""
+    reached = {wire.peer for wire in found.wires if wire.part == part}
+    roles = [peer.role for peer in found.peers if peer.id in reached]
+    if not roles:
+        return "nobody"
+    return f"the {roles[0]}s" if len(set(roles)) == 1 else "its peers"
+
+
+def alt(found: Survey) -> str:
+    """The picture for those who don't see it."""
+    sentences = [_parts(found), _routes(found), _bypass(found), _run(found)]
+    return " ".join(filter(None, sentences))
+
+
+def _name(part: Part | Peer) -> str:
+    return clean(part.label, _NAME)
+
+
+def _parts(found: Survey) -> str:
+    known = found.kind != "server"
+    head = f"{found.kind.capitalize()} server" if known else "Server"
+    if found.others or found.name != "server":
+        head += f" {clean(found.name, _NAME)}"
+    sides = []
+    for side in ("inbound", "outbound"):
+        parts = found.side(side)
+        if parts:
+            noun = f"{side} part{'' if len(parts) == 1 else 's'}"
+            sides.append(f"{noun} {join([_name(part) for part in parts])}")
+    what = ", ".join(sides)
+    return f"{head}: {what}, around a router." if what else f"{head}: a router without parts."
+
+
+def _routes(found: Survey) -> str:
+    labels = {part.id: _name(part) for part in found.parts}
+    clauses = []
+    for n, row in enumerate(found.rows):
+        source, target = labels.get(row.source, row.source), labels.get(row.target, row.target)
+        if row.feedback == "on":
+            clauses.append(f"the feedback of {source} goes on to {target}")
+        elif row.feedback == "waits":
+            verb = "routes to" if n == 0 else "to"
+            clauses.append(f"{source} {verb} {target} and waits for its feedback")
+        else:
+            clauses.append(f"{source} {'routes to' if n == 0 else 'to'} {target}")
+    routed = {row.source for row in found.rows}
+    ends = [labels[part.id] for part in found.side("inbound") if part.id not in routed]
+    text = ", ".join(clauses)
+    out = f"{text[0].upper()}{text[1:]}." if text else ""
+    if ends:
+        verb = "has" if len(ends) == 1 else "have"
+        out += f" {join(ends)} {verb} no route."
+    return out.strip()
+
+
+def _bypass(found: Survey) -> str:
+    parts = found.side("bypass")
+    if not parts:
+        return ""
+    if len(parts) == 1:
+        only = parts[0]
+        name = "The cache" if only.kind == "CacheService" else _name(only)
+        return f"{name} is bypass."
+    return f"{join([_name(part) for part in parts])} are bypass."
+
+
+def _run(found: Survey) -> str:
+    if not found.ran:
+        return ""
+    came, went, waiting = passed(found)
+    crew = workers(found)
+    shares = join([f"{_name(peer)} ({peer.count:,})" for peer in crew[:24]])
+    if len(crew) > 24:
+        shares += f" and {len(crew) - 24} more"
+    sources = [peer for peer in found.peers if peer.role != "worker" and _feeds(found, peer)]
+    if len(sources) == 1:
+        only = sources[0]
+        origin = "the client" if only.label == "client" else _name(only)
+    else:
+        origin = join([_name(peer) for peer in sources])
+    origin = f" from {origin}" if origin else ""
+    noun = "message" if came == 1 else "messages"
+    lost = found.lost
+    where = losses(found)
+    if not lost:
+        fate = "none was lost"
+    else:
+        verb = "was" if lost == 1 else "were"
+        fate = f"{lost:,} {verb} lost" + (f" between {'; '.join(where)}" if where else "")
+    if waiting:
+        fate = f"{waiting:,} {'is' if waiting == 1 else 'are'} still on the way, {fate}"
+    if crew and came:
+        back = "and back" if went == came and not lost and not waiting else f"and {went:,} back"
+        return f"In this run {came:,} {noun} went{origin} to {shares} {back}; {fate}."
+    return f"In this run {came:,} {noun} came in{origin} and {went:,} went out; {fate}."
+
+
+def _feeds(found: Survey, peer: Peer) -> bool:
+    inbound = {part.id for part in found.side("inbound")}
+    return any(w.peer == peer.id and w.part in inbound and not w.inner for w in found.wires)

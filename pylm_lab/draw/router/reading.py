@@ -1,0 +1,188 @@
+"""Reading: from a trace to the survey of one server.
+
+1. A survey's facts were declared or observed, never guessed: a wire joins two ports that share an
+   address, or between which something was seen to travel.
+2. Order is that of the declarations, so the same trace gives the same survey.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from pylm_lab.draw.router.survey import SIDES, Flow, Part, Peer, Row, Survey, Wire, asks
+from pylm_lab.draw.router.tally import count
+from pylm_lab.errors import LabError, WiringError
+from pylm_lab.hook import Actor, Port
+from pylm_lab.trace import Trace
+
+__all__ = ["survey"]
+
+
+def servers(trace: Trace) -> list[str]:
+    """The servers of a trace that have a router or parts, in declared order."""
+    roles = (*SIDES, "router")
+    return list(dict.fromkeys(actor.server for actor in trace.actors if actor.role in roles))
+
+
+def choose(trace: Trace, server: str | None) -> str:
+    """The server that is asked for, or the first.
+
+    Raises:
+        WiringError: the trace has no such server.
+        LabError: the trace has no server at all.
+    """
+    names = servers(trace)
+    if not names:
+        found = "no server among its actors" if trace.actors else "nothing in it"
+        raise LabError(
+            f"there is nothing to draw: this trace has {found}."
+            " Attach the Recorder before the server starts"
+        )
+    if server is None:
+        return names[0]
+    if server not in names:
+        known = ", ".join(repr(name) for name in names)
+        raise WiringError(f"no server {server!r} in this trace: choose one of {known}")
+    return server
+
+
+def survey(trace: Trace, server: str | None = None) -> Survey:
+    """Read what the router view of a server shows; see `choose` for which one, and for errors."""
+    server = choose(trace, server)
+    mine = [actor for actor in trace.actors if actor.server == server]
+    outer: dict[str, list[Port]] = defaultdict(list)
+    for port in trace.ports:
+        if port.outer:
+            outer[port.actor].append(port)
+    parts = tuple(
+        Part(
+            id=actor.id,
+            label=actor.label or actor.id,
+            kind=actor.kind,
+            side=actor.role,
+            blocks=actor.blocks,
+            ports=tuple(outer[actor.id]),
+        )
+        for actor in mine
+        if actor.role in ("inbound", "outbound", "bypass")
+    )
+    peers, wires = _surroundings(trace, server, parts)
+    found = Survey(
+        server=server,
+        name=server or "server",
+        kind=_kind(parts),
+        router=next((a.id for a in mine if a.role == "router"), f"{server}.router"),
+        parts=parts,
+        rows=tuple(
+            Row(number=r.number, source=r.source, target=r.target, feedback=r.feedback)
+            for r in sorted(trace.routes, key=lambda route: route.number)
+            if r.server == server
+        ),
+        peers=peers,
+        wires=wires,
+        others=len(servers(trace)) - 1,
+        ran=any(hop.kind in ("message", "request") for hop in trace.hops),
+    )
+    count(trace, found)
+    return found
+
+
+def _kind(parts: Sequence[Part]) -> str:
+    """What a server with these parts is called."""
+    has = {part.kind.removesuffix("Service").removesuffix("Connection") for part in parts}
+    if {"GatewayRouter", "GatewayDealer"} <= has:
+        return "microservice"
+    if {"WorkerPull", "WorkerPush"} <= has and has & {"Sub", "Pull"}:
+        return "hub" if "Sub" in has else "master"
+    return "server"
+
+
+def _surroundings(
+    trace: Trace, server: str, parts: Sequence[Part]
+) -> tuple[tuple[Peer, ...], tuple[Wire, ...]]:
+    """Who is linked to the parts, and by which ports."""
+    actors = {actor.id: actor for actor in trace.actors}
+    ports = {port.id: port for port in trace.ports}
+    rank = {port.id: n for n, port in enumerate(trace.ports)}
+    own = {port.id for part in parts for port in part.ports}
+    joined = {
+        (a, b): None
+        for a, b in _joined(trace)
+        if a in own and b in ports and ports[b].outer and ports[a].actor != ports[b].actor
+    }
+    wires: list[Wire] = []
+    members: dict[str, dict[str, None]] = defaultdict(dict)
+    for a, b in sorted(joined, key=lambda pair: (rank[pair[0]], rank[pair[1]])):
+        port, other = ports[a], ports[b]
+        actor = actors[other.actor]
+        inner = actor.server == server and actor.role in SIDES
+        flow = _flow(port, other)
+        # A wire between two parts is told once, by the one that sends or asks.
+        if flow is None or (inner and (flow == "in" or (flow == "both" and not asks(port)))):
+            continue
+        peer = actor.id if inner else _peer_id(actor)
+        if not inner:
+            members[peer][actor.id] = None
+        wires.append(
+            Wire(part=port.actor, port=port, peer=peer, other=other, flow=flow, inner=inner)
+        )
+    peers: dict[str, Peer] = {}
+    for actor in trace.actors:
+        peer = _peer_id(actor)
+        if peer in members and peer not in peers:
+            peers[peer] = Peer(
+                id=peer,
+                label=actor.server or trace.labels[actor.id],
+                role="server" if actor.server else "client" if actor.role == "client" else "worker",
+                actors=tuple(a.id for a in trace.actors if a.id in members[peer]),
+            )
+    return tuple(peers.values()), tuple(wires)
+
+
+def _peer_id(actor: Actor) -> str:
+    return f"server {actor.server}" if actor.server else actor.id
+
+
+def _flow(port: Port, other: Port) -> Flow | None:
+    """Which way messages cross between two ports; None where none can."""
+    if asks(port) or asks(other):
+        return "both"
+    gives = port.sends == "message" and other.receives != "credit"
+    takes = other.sends == "message" and port.receives != "credit"
+    if gives and takes:
+        return "both"
+    return "out" if gives else "in" if takes else None
+
+
+def _joined(trace: Trace) -> Iterable[tuple[str, str]]:
+    """Pairs of ports that share an address or a hop, both ways round."""
+    bound: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    asked: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for event in trace.events:
+        if event.what in ("bind", "connect"):
+            place, host = _place(event.text)
+            (bound if event.what == "bind" else asked)[place].append((host, event.port))
+    for place, services in bound.items():
+        for host, a in services:
+            for other, b in asked.get(place, ()):
+                if host == other or _ANYWHERE in (host, other):
+                    yield a, b
+                    yield b, a
+    for hop in trace.hops:
+        if hop.sent is not None and hop.received is not None:
+            a, b = trace.events[hop.sent].port, trace.events[hop.received].port
+            yield a, b
+            yield b, a
+
+
+_ANYWHERE = "*"
+_HOSTS = {"0.0.0.0": _ANYWHERE, "[::]": _ANYWHERE, "localhost": "127.0.0.1", "[::1]": "127.0.0.1"}
+
+
+def _place(address: str) -> tuple[str, str]:
+    """What the two ends of a link agree on, and the host, which a wildcard bind leaves open."""
+    if address.startswith("tcp://"):
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        return f"tcp:{port}", _HOSTS.get(host, host)
+    return address, ""

@@ -1,0 +1,181 @@
+"""Sentences: a hop in words.
+
+One sentence a hop, in the present tense, the actor first, naming what decided. It rests on the
+evidence alone: a reason that is not there is not given.
+"""
+
+from __future__ import annotations
+
+from pylm_lab.draw.story.evidence import Evidence
+
+__all__ = ["tell", "title"]
+
+
+def title(number: str, seen: Evidence) -> str:
+    """A few words for a list: `3: Pull → router`."""
+    source = seen.source.removeprefix("the ") or "?"
+    target = "lost" if seen.lost else seen.target.removeprefix("the ") or "?"
+    return f"{number}: {source} → {target}" if number else f"{source} → {target}"
+
+
+def tell(seen: Evidence) -> str:
+    """The sentence of a hop; a second one where something follows from it."""
+    if seen.lost:
+        text = _lost(seen)
+    elif not seen.source:
+        text = f"{seen.target} takes {seen.message}; the record does not show who sent it."
+    elif seen.kind == "message" and not seen.target and seen.socket not in ("PUB", "XPUB"):
+        text = _unseen(seen)
+    else:
+        text = _TELL[seen.kind](seen)
+    if seen.given_up:
+        text += f" {_capital(seen.target, seen)} gives it up{_because(seen)}."
+    elif not seen.arrives and not seen.lost and seen.target:
+        text += " It has not arrived when the record ends."
+    return _capital(text, seen)
+
+
+def _lost(seen: Evidence) -> str:
+    if seen.source and seen.other_end:
+        where = f"between {seen.source} and {seen.other_end}"
+    elif seen.source:
+        where = f"on its way from {seen.source}"
+    else:
+        where = f"at {seen.target}; the record does not show who sent it"
+    return f"{seen.message} is lost {where}{_because(seen)}."
+
+
+def _unseen(seen: Evidence) -> str:
+    whom = f" to one of its {seen.peers} peers" if seen.peers > 1 else ""
+    return (
+        f"{seen.source} {_makes(seen)}sends {_it(seen)} off{whom};"
+        " nobody has taken it when the record ends."
+    )
+
+
+def _message(seen: Evidence) -> str:
+    if seen.socket in ("PUB", "XPUB"):
+        return _publish(seen)
+    if seen.source_role == "router":
+        return _route(seen)
+    if seen.target_role == "router":
+        return _hand_over(seen)
+    if seen.source_role == "worker":
+        return _hand_back(seen)
+    if seen.source_role == "client":
+        return f"{seen.source} {_makes(seen)}sends {_it(seen)} to {seen.target}."
+    text = f"{seen.source} {_makes(seen)}gives {_it(seen)} to {seen.target}"
+    if seen.turn:
+        text += f": {seen.socket} deals in rounds, and it is {seen.target}'s turn"
+    text += "."
+    if seen.waits:
+        whole = "The whole server waits: " if seen.waits == "server" else ""
+        text += f" {whole}{seen.source} blocks until {seen.target} answers."
+    return text
+
+
+def _hand_over(seen: Evidence) -> str:
+    text = f"{seen.source} {_makes(seen)}hands {_it(seen)} to {seen.target}."
+    if seen.unacknowledged:
+        verb = "messages are" if seen.unacknowledged > 1 else "messages is"
+        text += (
+            f" {seen.source} may not take more: {seen.unacknowledged} of its {verb} not"
+            " acknowledged yet."
+        )
+    return text
+
+
+def _hand_back(seen: Evidence) -> str:
+    taking = f"{seen.target} takes {seen.message} from {seen.source}."
+    if seen.made_of:
+        return f"{seen.source} {_makes(seen)}hands it back: {taking}"
+    return f"{seen.source} works on {seen.message} and hands it back: {taking}"
+
+
+def _route(seen: Evidence) -> str:
+    row = seen.row
+    if row is None:
+        why = "; no declared row says so" if seen.routed else ""
+        return f"{seen.source} hands {seen.message} to {seen.target}{why}."
+    if row.feedback == "on":
+        what = f"sends the feedback of {seen.message} on to {seen.target}"
+    else:
+        what = f"hands {seen.message} to {seen.target}"
+    text = f"{seen.source} reads row {row.number} and {what}"
+    return text + (f"; {seen.waiter} waits for the feedback." if row.feedback == "waits" else ".")
+
+
+def _publish(seen: Evidence) -> str:
+    text = f"{seen.source} {_makes(seen)}publishes {_it(seen)}"
+    if seen.own_topic:
+        return f"{text} under its client's id; only that client has subscribed to it."
+    if seen.topic:
+        text += f" under the topic {seen.topic}"
+    if seen.subscribers == 0 and not seen.arrives:
+        return f"{text}; nobody has subscribed to it."
+    if seen.subscribers == 1:
+        return f"{text}; only {seen.target} has subscribed to it."
+    if seen.subscribers > 1:
+        return f"{text}; {seen.target} is one of {seen.subscribers} that have subscribed to it."
+    return f"{text}, and {seen.target} takes it."
+
+
+def _credit(seen: Evidence) -> str:
+    many = f"{seen.worth} messages" if seen.worth > 1 else "a message"
+    if seen.source_role == "router":
+        return (
+            f"{seen.source} acknowledges {many} to {seen.target or 'a part'},"
+            " which may hand over as many more."
+        )
+    return f"{seen.source} tells {seen.target or 'the router'} that it is done with {many}."
+
+
+def _request(seen: Evidence) -> str:
+    asked = {
+        "get": f"for {seen.text}",
+        "set": "to keep a value",
+        "delete": f"to forget {seen.text}",
+    }.get(seen.function.rpartition(".")[2], "")
+    text = f"{seen.source} asks {seen.target or 'somebody'} {asked}".rstrip()
+    return f"{text} ({seen.message})."
+
+
+def _answer(seen: Evidence) -> str:
+    return f"{seen.source} answers {seen.target or 'its asker'}: {seen.text or 'nothing'}."
+
+
+def _ready(seen: Evidence) -> str:
+    return (
+        f"{seen.source} tells {seen.target or 'a subscriber'} that its subscription has arrived:"
+        " nothing published from now on can miss it."
+    )
+
+
+_TELL = {
+    "message": _message,
+    "credit": _credit,
+    "request": _request,
+    "answer": _answer,
+    "ready": _ready,
+}
+
+
+def _makes(seen: Evidence) -> str:
+    return f"makes {seen.message} out of {seen.made_of} and " if seen.made_of else ""
+
+
+def _it(seen: Evidence) -> str:
+    return "it" if seen.made_of else seen.message
+
+
+def _because(seen: Evidence) -> str:
+    return f": {seen.cause.rstrip('.')}" if seen.cause else "; the record does not say why"
+
+
+def _capital(text: str, seen: Evidence) -> str:
+    """A capital where the sentence opens with words of ours; a name stays as it is."""
+    ours = [seen.message]
+    ours += [seen.source] if seen.source_role == "router" else []
+    ours += [seen.target] if seen.target_role == "router" else []
+    opens = any(text == words or text.startswith(f"{words} ") for words in ours)
+    return text[:1].upper() + text[1:] if opens else text

@@ -1,0 +1,313 @@
+"""The one loop: how every actor waits for what it can do next.
+
+1. `next(ports)` waits for the next operation at any of the actor's ports, its stop socket among
+   them; `drain` takes all that has come to one. Nothing else waits, and nothing else asks the gate.
+2. A send never blocks: what cannot be sent now waits here for the port to be writable.
+3. Free, it polls and drains without blocking, which is where the speed comes from. Under a gate it
+   does the one operation that it is granted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import zmq
+from zmq.backend import zmq_poll
+
+from pylm_lab import hook, wire
+from pylm_lab.errors import NoAnswer
+from pylm_lab.port import Port
+from pylm_lab.schedule import SLICE, Gate, Operation, Stopped
+
+__all__ = ["BATCH", "Ids", "Loop"]
+
+Role = Literal["inbound", "outbound", "bypass", "router", "worker", "client"]
+
+_IN = int(zmq.POLLIN)
+_OUT = int(zmq.POLLOUT)
+#: Messages taken from one port before the others, and the stop, are looked at again.
+BATCH = 128
+#: Milliseconds until a full publisher is asked again.
+_FULL_MS = 5
+
+
+class Ids:
+    """The ids that an actor gives away: the same for the same seed, actor and count.
+
+    Without a seed they differ from run to run and from process to process.
+    """
+
+    def __init__(self, seed: int | None, actor: str) -> None:
+        salt = os.urandom(8).hex() if seed is None else str(seed)
+        digest = hashlib.blake2b(f"{salt}/{actor}".encode(), digest_size=4).digest()
+        self._base = int.from_bytes(digest, "big") << 32
+        self._count = 0
+
+    def number(self) -> int:
+        """A new id as a 64-bit number, never 0."""
+        self._count += 1
+        return self._base | self._count
+
+    def text(self) -> str:
+        """A new id as 16 hexadecimal digits."""
+        return f"{self.number():016x}"
+
+
+class Loop:
+    """An actor as its ports see it: who waits, hears, and gives messages their ids.
+
+    `id` is unique in a run; `hooks` hear what happens; `gate` is None in a free run.
+    """
+
+    role: ClassVar[Role]
+    #: On a stop, go on until nothing more comes in.
+    drains: ClassVar[bool] = False
+    #: Read the clock at every event instead of once a batch.
+    precise: ClassVar[bool] = False
+    #: What it sends begins with it: nothing that it sends is a child of what it received.
+    originates: ClassVar[bool] = False
+
+    def __init__(self, name: str, logger: Any = None) -> None:
+        self.name = name
+        #: Unique in a run; a server and a cluster replace it by something longer.
+        self.id = name
+        self.logger: Any = logger if logger is not None else logging.getLogger(f"pylm_lab.{name}")
+        self.hooks = hook.Hooks()
+        self.gate: Gate | None = None
+        self._ears: zmq.Socket[bytes]
+        self._tells_waiting = False
+        self._last: Port | None = None
+        self._taken: tuple[Port, Iterator[list[bytes]]] | None = None
+        self._now = 0
+        self._restart(None)
+
+    def _restart(self, seed: int | None) -> None:
+        """Forget what an earlier run has left."""
+        self.ids = Ids(seed, self.id)
+        self._taken = self._last = None
+        self._lamport = self._current = self._newest = 0
+        self._sent: set[int] = set()
+
+    def next(
+        self,
+        ports: tuple[Port, ...],
+        sending: tuple[Port, list[bytes]] | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Port, list[bytes]]:
+        """Wait for the next operation at one of these ports.
+
+        Args:
+            ports: where something may be received.
+            sending: a port and the frames to send at it as soon as there is room.
+            timeout: seconds after which to give up; None: never.
+
+        Returns:
+            The port and the frames that it received, or what `sending` held, once it is sent.
+
+        Raises:
+            Stopped: the actor was told to end.
+            NoAnswer: the timeout is over.
+        """
+        if self.gate is not None:
+            return self._next_in_turn(self.gate, ports, sending, timeout)
+        port, batch = self._next_when_ready(ports, sending, timeout, 1)
+        return port, batch[0]
+
+    def drain(
+        self, ports: tuple[Port, ...], most: int = BATCH, timeout: float | None = None
+    ) -> tuple[Port, Iterator[list[bytes]]]:
+        """Wait as `next` does, and take what has come to one port, `most` messages at the most.
+
+        Whatever is left in the iterator when the actor ends is dropped, and told so. Under a gate
+        it is one message.
+        """
+        if self.gate is not None:
+            port, frames = self._next_in_turn(self.gate, ports, None, timeout)
+            batch = iter([frames])
+        else:
+            port, found = self._next_when_ready(ports, None, timeout, most)
+            batch = iter(found)
+        self._taken = port, batch
+        return port, batch
+
+    def _drop_taken(self) -> None:
+        """Give up what was taken, and not yet handled when the loop ended."""
+        if self._taken is not None:
+            port, batch = self._taken
+            for frames in batch:
+                port.drop(frames, f"{self.name} ended before its turn came")
+
+    def emit(self, port: Port, frames: list[bytes]) -> None:
+        """Send the frames at the port as soon as there is room.
+
+        Raises:
+            Stopped: the actor was told to end before; the frames are dropped, and told so.
+        """
+        if self.gate is None:
+            try:
+                port.put(frames)
+                return
+            except zmq.Again:
+                pass
+        try:
+            self.next((), (port, frames))
+        except Stopped:
+            port.drop(frames, f"{self.name} was stopped before it could be sent")
+            raise
+
+    def _next_in_turn(
+        self,
+        gate: Gate,
+        ports: tuple[Port, ...],
+        sending: tuple[Port, list[bytes]] | None,
+        timeout: float | None,
+    ) -> tuple[Port, list[bytes]]:
+        deadline = None if timeout is None else gate.time + timeout
+        operation = gate.ask(self, ports, sending[0] if sending else None, deadline=deadline)
+        if operation.kind == "timeout":
+            raise NoAnswer(self._timed_out(ports, sending, timeout))
+        port = operation.port
+        assert isinstance(port, Port)
+        if operation.kind == "send" and sending is not None:
+            try:
+                port.put(sending[1])
+            except zmq.Again:
+                return self._next_in_turn(gate, ports, sending, timeout)
+            gate.touch(port)
+            return sending
+        frames = port.take()
+        gate.touch(port)
+        return port, frames
+
+    def _next_when_ready(
+        self,
+        ports: tuple[Port, ...],
+        sending: tuple[Port, list[bytes]] | None,
+        timeout: float | None,
+        most: int,
+    ) -> tuple[Port, list[list[bytes]]]:
+        until = None if timeout is None else time.monotonic() + timeout
+        wanted: list[tuple[Any, int]] = [(self._ears, _IN)]
+        wanted += [(port.socket, _IN) for port in ports]
+        if sending is not None:
+            wanted.append((sending[0].socket, _OUT))
+        # Somebody who wants to hear of waiting is told before the sleep, not before every look.
+        asleep = not self._tells_waiting
+        while True:
+            ready = dict(zmq_poll(wanted, self._patience(until) if asleep else 0))
+            self._now = time.monotonic_ns()
+            stopped = self._ears in ready
+            if stopped and ports and not self.drains:
+                raise Stopped
+            port = self._whose_turn(ports, ready)
+            if port is not None:
+                try:
+                    found = port.take_many(most)
+                except zmq.Again:
+                    continue
+                self._last = port
+                return port, found
+            if sending is not None and ready.get(sending[0].socket, 0) & _OUT:
+                try:
+                    sending[0].put(sending[1])
+                    return sending[0], [sending[1]]
+                except zmq.Again:
+                    # An XPUB that drops nothing says that there is room while one of its
+                    # subscribers has none; nothing tells when that one has some.
+                    zmq_poll([(self._ears, _IN)], _FULL_MS)
+            if stopped:
+                raise Stopped
+            if until is not None and time.monotonic() >= until:
+                raise NoAnswer(self._timed_out(ports, sending, timeout))
+            if not asleep:
+                asleep = True
+                waits = ports if sending is None else (*ports, sending[0])
+                self.hooks.actor_waiting(self.id, tuple(p.declared for p in waits), self._now)
+
+    def _whose_turn(self, ports: tuple[Port, ...], ready: dict[Any, int]) -> Port | None:
+        """A port where something has come; not the last one again if another has."""
+        chosen = None
+        for port in ports:
+            if ready.get(port.socket, 0) & _IN:
+                if port is not self._last:
+                    return port
+                chosen = port
+        return chosen
+
+    def _patience(self, until: float | None) -> int:
+        """Milliseconds to wait at once."""
+        longest = SLICE if threading.current_thread() is threading.main_thread() else 3600.0
+        if until is not None:
+            longest = min(longest, max(0.0, until - time.monotonic()))
+        return int(longest * 1000) + (1 if longest else 0)
+
+    def _timed_out(
+        self,
+        ports: tuple[Port, ...],
+        sending: tuple[Port, list[bytes]] | None,
+        timeout: float | None,
+    ) -> str:
+        what = [f"nothing came to {port.id} ({port.address})" for port in ports]
+        if sending is not None:
+            what.append(f"nobody takes what {sending[0].id} sends ({sending[0].address})")
+        return f"{' and '.join(what)} within {timeout:g} s"
+
+    # What the door asks of its owner
+
+    def clock(self) -> int:
+        """The time of an event."""
+        if self.gate is not None:
+            return self.gate.step
+        return time.monotonic_ns() if self.precise else self._now
+
+    def tick(self) -> int:
+        """The time of an event that is no operation."""
+        return time.monotonic_ns() if self.gate is None else self.gate.tick()
+
+    def act(self, kind: str, port: Port) -> None:
+        """Wait for the turn to do something at the port that is possible at any time."""
+        if self.gate is not None:
+            self.gate.ask(self, always=Operation(self.id, kind, port))
+
+    def stamp(self, data: bytes, *, outer: bool) -> bytes:
+        """The message with the stamp under which it leaves.
+
+        The first message that goes on after a receive keeps its id; whatever follows is a child.
+        """
+        stamp = wire.read_stamp(data)
+        if stamp is None:
+            id, parent = self.ids.number(), 0 if self.originates else self._current
+        elif stamp.id in self._sent:
+            id, parent = self.ids.number(), stamp.id
+        elif outer:
+            id, parent = stamp.id, stamp.parent
+        else:
+            self._sent.add(stamp.id)
+            self._newest = stamp.id
+            return data
+        self._sent.add(id)
+        self._newest = id
+        self._lamport += 1
+        return wire.write_stamp(data, wire.Stamp(id, parent, self._lamport))
+
+    def unstamp(self) -> None:
+        """The message that was stamped last has not left."""
+        self._sent.discard(self._newest)
+
+    def mark(self, data: bytes) -> bytes:
+        """The message as it came, with a stamp if it had none."""
+        stamp = wire.read_stamp(data)
+        if stamp is None:
+            stamp = wire.Stamp(self.ids.number(), 0, self._lamport)
+            data = wire.write_stamp(data, stamp)
+        self._lamport = max(self._lamport, stamp.clock) + 1
+        if not self.originates:
+            self._current = stamp.id
+            self._sent.clear()
+        return data

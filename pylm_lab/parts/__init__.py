@@ -1,0 +1,1 @@
+"""The parts of a server: the router, its network cards, and the template that joins them."""

@@ -1,0 +1,391 @@
+"""The four kinds of part: a server's network cards. The router is beside it, in `routing`.
+
+1. A part has one socket to the outside (`listen_to`) and, unless it is a bypass part, one to the
+   router (`broker`). It never looks at who watches.
+2. Between a part and a router of one server a window of messages may be on its way, and
+   acknowledgements may travel together. Facing anybody else the window is 1, nothing but
+   `identity, empty, message` crosses, and any reply is one acknowledgement.
+3. One bad message is that message's trouble: it is dropped, named in the log and in the trace, and
+   the part goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import zmq
+from google.protobuf.message import DecodeError
+
+from pylm_lab import hook
+from pylm_lab.actor import Actor
+from pylm_lab.loop import BATCH
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.routing import ACK, Router, zmq_context
+from pylm_lab.port import Port
+from pylm_lab.wire import strip_stamp
+
+__all__ = [
+    "BypassInbound",
+    "BypassOutbound",
+    "Inbound",
+    "Outbound",
+    "Part",
+    "Router",
+    "read",
+    "zmq_context",
+]
+
+
+def read(port: Port, frames: list[bytes]) -> PalmMessage | None:
+    """The message that the port received, or None: then it is dropped, and told so."""
+    try:
+        return PalmMessage.FromString(frames[-1])
+    except DecodeError:
+        owner = port.owner
+        port.drop(frames, "it is no PALM message")
+        size = len(strip_stamp(frames[-1]))
+        owner.logger.error("%s: %d bytes are no PALM message", owner.id, size)
+        return None
+
+
+class Part(Actor):
+    """What all parts have: the socket to the outside, the server's cache, a limit of messages."""
+
+    def __init__(
+        self,
+        name: str,
+        listen_address: str,
+        socket_type: int,
+        reply: bool,
+        bind: bool,
+        logger: Any,
+        cache: Any,
+        messages: int,
+        context: zmq.Context[zmq.Socket[bytes]] | None,
+    ) -> None:
+        self.reply = reply
+        super().__init__(name, context=context or zmq_context, logger=logger)
+        self.listen_address = listen_address
+        self.cache = cache
+        self.messages = messages
+        self.listen_to = self.add_port(
+            "listen_to",
+            socket_type,
+            binds=bind,
+            address=listen_address,
+            **self.directions(),
+        )
+
+    @property
+    def blocks(self) -> bool:
+        return self.reply
+
+    def directions(self) -> dict[str, hook.Kind]:
+        """What the outer port `sends` and `receives`."""
+        raise NotImplementedError
+
+    def scattered(self, message: PalmMessage, frames: list[bytes]) -> Iterator[PalmMessage]:
+        """What `scatter` makes of a message; an error in it is that message's trouble."""
+        try:
+            yield from self.scatter(message)
+        except Exception as error:
+            self.logger.exception("%s: scatter failed", self.id)
+            self.listen_to.drop(frames, f"scatter failed: {type(error).__name__}: {error}")
+
+    def scatter(self, message: PalmMessage) -> Iterable[PalmMessage]:
+        """Override it to make none, one or many messages out of one."""
+        yield message
+
+    def overrides(self, method: str) -> bool:
+        """The user has replaced this method, by a subclass or by a function of the instance."""
+        if method in vars(self):
+            return True
+        return all(
+            getattr(type(self), method) is not getattr(base, method, None)
+            for base in (Inbound, Outbound)
+        )
+
+
+class Inbound(Part):
+    """A part that takes messages from outside and hands them to the router.
+
+    Args:
+        name: its name, which is its routing id.
+        listen_address: where it binds or connects.
+        socket_type: its outer socket's type, such as `zmq.PULL`.
+        reply: its pair expects an answer.
+        broker_address: the router's `inbound_address`.
+        bind: it is a service, which binds; else a connection, which connects.
+        logger: a Logger, or the logging module.
+        cache: the server's cache.
+        messages: end after that many messages from outside.
+    """
+
+    role = "inbound"
+    #: Give a message that has none an id in its `cache` field.
+    fills_cache: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        name: str,
+        listen_address: str,
+        socket_type: int,
+        reply: bool = True,
+        broker_address: str = "inproc://broker",
+        bind: bool = False,
+        logger: Any = None,
+        cache: Any = None,
+        messages: int = sys.maxsize,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        super().__init__(
+            name, listen_address, socket_type, reply, bind, logger, cache, messages, context
+        )
+        self.broker_address = broker_address
+        self.broker = self.add_port(
+            "broker",
+            zmq.DEALER,
+            binds=False,
+            outer=False,
+            sends="message",
+            receives="credit",
+            address=broker_address,
+        )
+        #: Messages that may be unacknowledged, and whether acknowledgements come counted.
+        self.window = 1
+        self.counted = False
+
+    def directions(self) -> dict[str, hook.Kind]:
+        return {"receives": "message", "sends": "answer"} if self.reply else {"receives": "message"}
+
+    def open_ports(self) -> None:
+        self.listen_to.open(self.context)
+        self.broker.open(self.context, routing_id=self.name.encode())
+
+    def run(self) -> None:
+        listen_to, broker = self.listen_to, self.broker
+        both, acks = (listen_to, broker), (broker,)
+        self._credit = self.window
+        self._listens = self.overrides("handle_feedback")
+        scatters = self.overrides("scatter")
+        fills = self.fills_cache
+        seen = 0
+        while seen < self.messages:
+            most = min(self._credit, BATCH, self.messages - seen)
+            port, batch = self.drain(both if most > 0 else acks, max(1, most))
+            if port is broker:
+                for frames in batch:
+                    self._acknowledged(frames)
+                continue
+            for frames in batch:
+                seen += 1
+                message = read(listen_to, frames)
+                if message is None:
+                    continue
+                if fills and not message.cache:
+                    message.cache = self.ids.text()
+                if scatters:
+                    for one in self.scattered(message, frames):
+                        self._hand_in(one)
+                elif self._credit > 0:
+                    self._credit -= 1
+                    self.emit(broker, [b"", message.SerializeToString()])
+                else:
+                    self._hand_in(message)
+                if self.reply:
+                    while self._credit <= 0:
+                        self._acknowledged(self.next(acks)[1])
+                    self.emit(listen_to, [self.reply_feedback()])
+
+    def _hand_in(self, message: PalmMessage) -> None:
+        """Give a message to the router, as soon as there is credit for it."""
+        while self._credit <= 0:
+            self._acknowledged(self.next((self.broker,))[1])
+        self._credit -= 1
+        self.emit(self.broker, [b"", message.SerializeToString()])
+
+    def _acknowledged(self, frames: list[bytes]) -> None:
+        count = int(frames[-1]) if self.counted else 1
+        self._credit += count
+        if self._listens:
+            for _ in range(count):
+                self.handle_feedback(ACK if self.counted else frames[-1])
+
+    def handle_feedback(self, message_data: bytes) -> None:
+        """Override it to see what the router answers: once for each message."""
+
+    def reply_feedback(self) -> bytes:
+        """Override it to say what a pair that expects an answer gets."""
+        return ACK
+
+
+class Outbound(Part):
+    """A part that takes messages from the router and hands them to the outside.
+
+    The arguments are those of `Inbound`; `broker_address` is the router's `outbound_address`, and
+    `reply` says that the pair answers, which makes it a blocking part.
+    """
+
+    role = "outbound"
+    drains = True
+    #: It looks into the messages that it sends.
+    parses: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        name: str,
+        listen_address: str,
+        socket_type: int,
+        reply: bool = True,
+        broker_address: str = "inproc://broker",
+        bind: bool = False,
+        logger: Any = None,
+        cache: Any = None,
+        messages: int = sys.maxsize,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        super().__init__(
+            name, listen_address, socket_type, reply, bind, logger, cache, messages, context
+        )
+        self.broker_address = broker_address
+        self.broker = self.add_port(
+            "broker",
+            zmq.DEALER,
+            binds=False,
+            outer=False,
+            sends="credit",
+            receives="message",
+            address=broker_address,
+        )
+        #: How many messages are done before the router is told; 1: each, with its feedback.
+        self.quantum = 1
+
+    def directions(self) -> dict[str, hook.Kind]:
+        return {"sends": "message", "receives": "answer"} if self.reply else {"sends": "message"}
+
+    def open_ports(self) -> None:
+        self.listen_to.open(self.context)
+        self.broker.open(self.context, routing_id=self.name.encode())
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The ports that it listens to."""
+        return (self.broker,)
+
+    def heard(self, port: Port, frames: list[bytes]) -> None:
+        """Something came in at another port than the router's."""
+
+    def run(self) -> None:
+        broker, quantum = self.broker, self.quantum
+        parses = self.parses or self.overrides("scatter")
+        seen = done = 0
+        while seen < self.messages:
+            port, batch = self.drain(self.inputs, min(BATCH, self.messages - seen))
+            for frames in batch:
+                if port is not broker:
+                    self.heard(port, frames)
+                    continue
+                seen += 1
+                if parses:
+                    message = read(broker, frames)
+                    if message is not None:
+                        for one in self.scattered(message, frames):
+                            self.deliver(one, frames)
+                else:
+                    self.hand_out([frames[-1]])
+                done += 1
+                if quantum == 1:
+                    self.emit(broker, [b"", self.reply_feedback()])
+                elif done == quantum:
+                    done = 0
+                    self.emit(broker, [b"", str(quantum).encode()])
+
+    def deliver(self, message: PalmMessage, frames: list[bytes]) -> None:
+        """Send one message to the outside; `frames` are those it came in."""
+        self.hand_out([message.SerializeToString()])
+
+    def hand_out(self, frames: list[bytes]) -> None:
+        """Send these frames to the pair and, if it answers, wait for that."""
+        self.emit(self.listen_to, frames)
+        if self.reply:
+            self.handle_feedback(self.next((self.listen_to,))[1][-1])
+
+    def handle_feedback(self, message_data: bytes) -> None:
+        """Override it to see what the pair answers."""
+
+    def reply_feedback(self) -> bytes:
+        """Override it to say what the router is told of each message."""
+        return ACK
+
+
+class _Bypass(Part):
+    """A part with no wire to the router."""
+
+    role = "bypass"
+
+    def __init__(
+        self,
+        name: str,
+        listen_address: str,
+        socket_type: int,
+        reply: bool = True,
+        bind: bool = False,
+        logger: Any = None,
+        cache: Any = None,
+        messages: int = sys.maxsize,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        super().__init__(
+            name, listen_address, socket_type, reply, bind, logger, cache, messages, context
+        )
+
+
+class BypassInbound(_Bypass):
+    """A part that takes messages from outside and has no wire to the router.
+
+    It answers in `recv(reply_data)` what it was asked last, if its pair expects an answer, and
+    waits for the next. Override `handle` to say what to do with each message.
+    """
+
+    def directions(self) -> dict[str, hook.Kind]:
+        return {"receives": "request", "sends": "answer"} if self.reply else {"receives": "message"}
+
+    def recv(self, reply_data: bytes | None = None) -> bytes:
+        """Answer the last message with `reply_data` (None: it was answered), get the next."""
+        if reply_data is not None and self.reply:
+            self.listen_to.send(reply_data)
+        return self.listen_to.recv()
+
+    def handle(self, data: bytes) -> bytes:
+        """Override it: what to do with a message, and what to answer if its pair expects that."""
+        return b""
+
+    def run(self) -> None:
+        answer: bytes | None = None
+        for _ in range(self.messages):
+            answer = self.handle(self.recv(answer))
+        if answer is not None and self.reply:
+            self.listen_to.send(answer)
+
+
+class BypassOutbound(_Bypass):
+    """A part that sends to the outside and has no wire to the router.
+
+    Call `send` from the thread that runs it: override `run`, which has nothing to wait for here.
+    """
+
+    def directions(self) -> dict[str, hook.Kind]:
+        return {"sends": "request", "receives": "answer"} if self.reply else {"sends": "message"}
+
+    def send(self, data: bytes) -> bytes | None:
+        """Send `data` to the pair; returns its answer, if it gives one."""
+        self.listen_to.send(data)
+        return self.listen_to.recv() if self.reply else None
+
+    def run(self) -> None:
+        self.next(())

@@ -1,0 +1,249 @@
+"""What a server is made of: the router, the parts that are registered at it, and who knows them.
+
+1. `register_…` only declares; what can be found wrong now is said now.
+2. The routing table, the names and the addresses are settled before anything is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, Self, TypeVar
+
+import zmq
+
+from pylm_lab import hook
+from pylm_lab.actor import Actor, Run
+from pylm_lab.errors import PayloadError, RunError, WiringError
+from pylm_lab.parts.core import Inbound, Outbound, Part
+from pylm_lab.parts.routing import WINDOW, Router, zmq_context
+from pylm_lab.persistence.kv import DictDB
+
+__all__ = ["Plan"]
+
+#: Where a service binds that was given no address: a free tcp port of this machine.
+FREE = "tcp://127.0.0.1:*"
+
+P = TypeVar("P", bound=Part)
+
+
+class Plan:
+    """A router, and the parts that are registered at it, before they run.
+
+    Args:
+        logging_level: of the server's logger.
+        router_messages: end after that many messages from inbound parts.
+        name: the server's name, and the beginning of its parts' ids in a trace.
+        window: how many messages an inbound part may have unacknowledged.
+        lockstep: one message in the whole router.
+        hold: what a blocking outbound part holds; see `Router`.
+        context: a ZeroMQ context; the default is `parts.core.zmq_context`.
+    """
+
+    def __init__(
+        self,
+        logging_level: int = logging.INFO,
+        router_messages: int = sys.maxsize,
+        *,
+        name: str = "",
+        window: int = WINDOW,
+        lockstep: bool = False,
+        hold: Literal["server", "part"] = "server",
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        if not hasattr(self, "name"):  # a subclass may have set it before
+            self.name = name or "server"
+        if not hasattr(self, "cache"):
+            self.cache = DictDB()
+        self.id = self.name
+        self.logger = logging.getLogger(f"pylm_lab.{self.name}")
+        self.logger.setLevel(logging_level)
+        self.context = context or zmq_context
+        self.shared = Run(context=self.context)
+        self.router = Router(
+            logger=self.logger,
+            cache=self.cache,
+            messages=router_messages,
+            window=window,
+            lockstep=lockstep,
+            hold=hold,
+            context=self.context,
+        )
+        self.inbound_components: dict[str, Inbound] = {}
+        self.outbound_components: dict[str, Outbound] = {}
+        self.bypass_components: dict[str, Part] = {}
+        self._was_opened = False
+        #: The hooks that belong to the run, not to the server.
+        self._guests: tuple[hook.Hook, ...] = ()
+
+    # Declaring it
+
+    def register_inbound(
+        self,
+        part: type[Inbound],
+        name: str = "",
+        listen_address: str = "",
+        route: str = "",
+        block: bool = False,
+        log: str = "",
+        **kwargs: Any,
+    ) -> None:
+        """Add an inbound part of this class, whose messages go to the outbound part `route`.
+
+        With `block` it gets the outbound part's feedback instead of an acknowledgement. Whatever
+        else is given goes to the part.
+        """
+        made = self._make(part, Inbound, name, listen_address, kwargs)
+        self.router.register_inbound(made.name, route, block, log)
+        self.inbound_components[made.name] = made
+
+    def register_outbound(
+        self,
+        part: type[Outbound],
+        name: str = "",
+        listen_address: str = "",
+        route: str = "",
+        log: str = "",
+        **kwargs: Any,
+    ) -> None:
+        """Add an outbound part of this class; its feedback goes on to the outbound part `route`."""
+        made = self._make(part, Outbound, name, listen_address, kwargs)
+        self.router.register_outbound(made.name, route, log, blocks=made.blocks)
+        self.outbound_components[made.name] = made
+
+    def register_bypass(
+        self, part: type[Part], name: str = "", listen_address: str = "", **kwargs: Any
+    ) -> None:
+        """Add a part that has no wire to the router."""
+        made = self._make(part, Part, name, listen_address, kwargs)
+        if isinstance(made, Inbound | Outbound):
+            raise WiringError(
+                f"{part.__name__} is no bypass part: it has a wire to the router, so register it "
+                f"with register_{made.role}"
+            )
+        if made.name in self.parts_by_name:
+            raise WiringError(f"two parts are called {made.name!r}: give one another name")
+        self.bypass_components[made.name] = made
+
+    def _make(
+        self,
+        part: type[P],
+        base: type[Part],
+        name: str,
+        address: str,
+        more: dict[str, Any],
+    ) -> P:
+        if self._was_opened:
+            raise RunError(f"{self.id} has been started: register {name or part.__name__} before")
+        if not (isinstance(part, type) and issubclass(part, base)):
+            raise WiringError(
+                f"{getattr(part, '__name__', part)!r} is no {base.__name__} class: register the "
+                "class of a part with the method that is named after its direction"
+            )
+        name = name or part.__name__
+        if name in self.parts_by_name:
+            raise WiringError(f"two parts are called {name!r}: give one another name")
+        return part(
+            name,
+            address,
+            **{
+                "logger": self.logger,
+                "cache": self.cache,
+                "context": self.context,
+                **more,
+            },
+        )
+
+    def preset_cache(self, **values: str | bytes) -> None:
+        """Store these values in the cache; text as UTF-8."""
+        for key, value in values.items():
+            if not isinstance(value, str | bytes):
+                kind = type(value).__name__
+                raise PayloadError(f"the value for {key!r} is {kind}, not text or bytes")
+            self.cache.set(key, value.encode() if isinstance(value, str) else value)
+
+    @property
+    def parts_by_name(self) -> dict[str, Part]:
+        """Every part, in the order of inbound, outbound, bypass, each as registered."""
+        return {**self.inbound_components, **self.outbound_components, **self.bypass_components}
+
+    @property
+    def actors(self) -> list[Actor]:
+        """The router and every part."""
+        return [self.router, *self.parts_by_name.values()]
+
+    def attach(self, hook: hook.Hook) -> Self:
+        """Let the hook hear everything in this server, from its start on. Returns the server.
+
+        Raises:
+            RunError: it has been started.
+        """
+        if self._was_opened:
+            raise RunError(f"{self.id} has been started: attach hooks before")
+        self.shared.hooks.add(hook)
+        return self
+
+    def enter(self, run: Run) -> None:
+        """Take part in a run: hear its hooks, wait at its gate, use its context."""
+        self.context = self.shared.context = run.context or self.context
+        self.shared.gate, self.shared.seed = run.gate, run.seed
+        self._guests = self.shared.hooks.exchange(self._guests, run.hooks)
+        for actor in self.actors:
+            actor.context = self.context
+
+    def declare(self, hooks: hook.Hook) -> None:
+        """Tell the hook what is wired here, without starting anything.
+
+        Raises:
+            WiringError: a route names no outbound part.
+        """
+        self._name_actors()
+        self.router.table.check()
+        for actor in self.actors:
+            actor.declare(hooks)
+
+    def _name_actors(self) -> None:
+        for actor in self.actors:
+            actor.id = f"{self.id}.{actor.name}"
+            actor.server = self.id
+            # One server in a context of its own has plain addresses; in a shared one, its own.
+            if actor.context is zmq_context:
+                place = f"inproc://{self.id}.{id(self):x}"
+            else:
+                place = f"inproc://{self.id}"
+            if isinstance(actor, Router):
+                actor.inbound.address = actor.inbound_address = f"{place}.inbound"
+                actor.outbound.address = actor.outbound_address = f"{place}.outbound"
+                actor.part_ids = {name: f"{self.id}.{name}" for name in self.parts_by_name}
+            else:
+                assert isinstance(actor, Part)
+                port = actor.listen_to
+                port.address = actor.listen_address or (FREE if port.binds else "")
+                if not port.address:
+                    raise WiringError(
+                        f"{actor.name} connects to nowhere: give it listen_address when you "
+                        "register it"
+                    )
+            if isinstance(actor, Inbound):
+                actor.broker.address = actor.broker_address = f"{place}.inbound"
+            if isinstance(actor, Outbound):
+                actor.broker.address = actor.broker_address = f"{place}.outbound"
+
+    def _agree(self) -> None:
+        """Let both ends of each inner link know the window, and how acknowledgements travel."""
+        router = self.router
+        router.table.check()
+        router.inbound.frames = router.outbound.frames = 3
+        quarter = max(1, router.window // 4)
+        answered = {e.target for e in router.table.inbound.values() if e.blocks}
+        for name, inbound in self.inbound_components.items():
+            entry = router.table.inbound[name.encode()]
+            entry.quantum = 1 if entry.blocks else quarter
+            inbound.window = 1 if entry.blocks else router.window
+            inbound.counted = not entry.blocks
+            inbound.broker.frames = 2
+        for name, outbound in self.outbound_components.items():
+            entry = router.table.outbound[name.encode()]
+            each = outbound.blocks or entry.route or entry in answered
+            entry.quantum = outbound.quantum = 1 if each else quarter
+            outbound.broker.frames = 2

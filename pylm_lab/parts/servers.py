@@ -1,0 +1,220 @@
+"""A server: a router and parts that run in one process.
+
+1. `open` makes every socket, the router's first, in the thread that starts the server: when it
+   returns, every address is bound and every part is known to the router, so nothing that is sent
+   afterwards can be too early.
+2. A stop goes the way of the messages: inbound parts, router, outbound parts, bypass parts. The
+   router and the outbound parts first do what has reached them.
+3. A part that ends with an error ends its server; `reason` is that error.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from pylm_lab.actor import DEADLINE, Actor
+from pylm_lab.parts.core import Part
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.plan import Plan
+from pylm_lab.parts.services import (
+    PubService,
+    PullService,
+    WorkerPullService,
+    WorkerPushService,
+)
+from pylm_lab.schedule import SLICE
+
+__all__ = ["BaseMaster", "ServerTemplate"]
+
+#: The keys under which a server's cache tells the addresses of its parts, by what they are.
+_KEYS: tuple[tuple[type[Part], str], ...] = (
+    (WorkerPullService, "worker_pull_address"),
+    (PullService, "pull_address"),
+    (WorkerPushService, "worker_push_address"),
+    (PubService, "pub_address"),
+)
+
+
+class ServerTemplate(Plan):
+    """A router, and the parts that are registered at it.
+
+    Args:
+        logging_level: of the server's logger.
+        router_messages: end after that many messages from inbound parts.
+        name: the server's name, and the beginning of its parts' ids in a trace.
+        window: how many messages an inbound part may have unacknowledged.
+        lockstep: one message in the whole router.
+        hold: what a blocking outbound part holds; see `Router`.
+        context: a ZeroMQ context; the default is `parts.core.zmq_context`.
+    """
+
+    def __init__(
+        self,
+        logging_level: int = logging.INFO,
+        router_messages: int = sys.maxsize,
+        **options: Any,
+    ) -> None:
+        super().__init__(logging_level, router_messages, **options)
+        #: The error that ended it, or None.
+        self.reason: BaseException | None = None
+        self.is_open = False
+        self._done = threading.Event()
+        #: A stop from another thread waits until everything is launched.
+        self._changing = threading.RLock()
+        self._published: set[str] = set()
+
+    def open(self) -> None:
+        """Bind and connect everything. Does nothing if it is open.
+
+        Raises:
+            WiringError: a route names no outbound part.
+            AddressError: an address is taken.
+        """
+        if self.is_open:
+            return
+        self._was_opened = True
+        self.reason = None
+        self._done.clear()
+        self._name_actors()
+        self._agree()
+        try:
+            for actor in self.actors:
+                actor.enter(self.shared)
+                actor.open()
+            self.router.ready()
+            for part in self.outbound_components.values():
+                part.broker.can_receive()
+        except BaseException:
+            for actor in self.actors:
+                actor.cleanup(linger=0)
+            raise
+        self._publish()
+        self.is_open = True
+
+    def _publish(self) -> None:
+        """Tell the cache the name and the addresses, as clients and workers look them up.
+
+        What the user has preset stays.
+        """
+        found = {"name": self.name}
+        for part in self.parts_by_name.values():
+            key = next((key for kind, key in _KEYS if isinstance(part, kind)), "")
+            if key:
+                found.setdefault(key, part.listen_to.address)
+        for key, value in found.items():
+            if key in self._published or key not in self.cache:
+                self._published.add(key)
+                self.cache.set(key, value.encode())
+
+    def launch(self) -> None:
+        """Run in threads of its own; `stop` and `join` end it."""
+        with self._changing:
+            self.open()
+            for actor in self.actors:
+                actor.ended = self._ended_by(actor)  # type: ignore[method-assign]
+                actor.launch()
+
+    def _ended_by(self, actor: Actor) -> Any:
+        def ended() -> None:
+            if actor.reason is not None and self.reason is None:
+                self.reason = actor.reason
+            if actor.reason is not None or actor is self.router:
+                self._done.set()
+
+        return ended
+
+    def start(self) -> bytes:
+        """Run until ended, by `stop` or Ctrl-C, by the router's limit, or by a part that fails.
+
+        Returns the server's name. What a part failed with is raised.
+        """
+        self.launch()
+        self.logger.info("%s is ready", self.id)
+        try:
+            while not self._done.wait(SLICE):
+                pass
+        finally:
+            self.stop()
+        if self.reason is not None:
+            raise self.reason
+        return self.name.encode()
+
+    def stop(self, timeout: float = DEADLINE) -> bool:
+        """End everything, from any thread; True if every thread has ended within `timeout` seconds.
+
+        What has reached the router leaves before; what could not, is dropped and told so.
+        """
+        with self._changing:
+            ended = self._stop(time.monotonic() + timeout)
+        self._done.set()
+        return ended
+
+    def _stop(self, until: float) -> bool:
+        ended = True
+        for group in self._stop_order():
+            for actor in group:
+                actor.stop()
+                if (
+                    self.shared.gate is not None
+                ):  # one by one, so that a seeded run ends the same way
+                    ended &= actor.join(max(0.05, until - time.monotonic()))
+            for actor in group:
+                ended &= actor.join(max(0.05, until - time.monotonic()))
+        for actor in self.actors:
+            if not actor.is_running:
+                actor.cleanup()
+        self.is_open = False
+        return ended
+
+    def _stop_order(self) -> Iterator[list[Actor]]:
+        yield list(self.inbound_components.values())
+        yield [self.router]
+        yield list(self.outbound_components.values())
+        yield list(self.bypass_components.values())
+
+    @property
+    def is_running(self) -> bool:
+        """Its router's thread is alive."""
+        return self.router.is_running
+
+    def __enter__(self) -> Self:
+        self.launch()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {', '.join(self.parts_by_name) or 'no parts'}>"
+
+
+class BaseMaster:
+    """What a master's user may override: how messages are split, joined and addressed."""
+
+    def change_payload(self, message: PalmMessage, new_payload: bytes) -> PalmMessage:
+        """Put another payload into the message; returns the message."""
+        message.payload = new_payload
+        return message
+
+    def scatter(self, message: PalmMessage) -> Iterable[PalmMessage]:
+        """Make none, one or many messages for the workers out of one of a client."""
+        yield message
+
+    def gather(self, message: PalmMessage) -> Iterable[PalmMessage]:
+        """Make none, one or many answers out of a worker's one."""
+        yield message
+
+    def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
+        """Say under which topic an answer is published, and as what."""
+        return message.client, message

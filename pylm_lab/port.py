@@ -1,0 +1,304 @@
+"""Port, the door.
+
+1. Every message enters or leaves an actor through a `Port`. Hooks, schedules and faults act here
+   and nowhere else; no actor knows that it is watched.
+2. `put` and `take` never wait: who has to wait does so in `Loop.next`, which hears a stop.
+3. When nobody hears hops, a port pays one attribute test, and messages carry no stamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import zmq
+from zmq.backend import Socket as RawSocket
+
+from pylm_lab import hook
+from pylm_lab.errors import AddressError, RunError
+
+if TYPE_CHECKING:
+    from pylm_lab.loop import Loop
+
+__all__ = ["Port", "bound_address"]
+
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = _NOBLOCK | int(zmq.SNDMORE)
+_EVENTS = int(zmq.EVENTS)
+
+
+class Port:
+    """One end of a link, owned by one actor.
+
+    It is declared when the actor is made, and gets its socket when the actor is opened. It behaves
+    like the socket that it holds: `recv`, `send`, `recv_multipart` and `send_multipart` wait, but
+    hear a stop, and go through the door.
+    """
+
+    def __init__(
+        self,
+        owner: Loop,
+        name: str,
+        socket_type: int,
+        *,
+        binds: bool,
+        outer: bool = True,
+        sends: hook.Kind | Literal[""] = "",
+        receives: hook.Kind | Literal[""] = "",
+        address: str = "",
+    ) -> None:
+        self.owner = owner
+        self.name = name
+        self.socket_type = zmq.SocketType(socket_type)
+        self.binds = binds
+        self.outer = outer
+        self.sends = sends
+        self.receives = receives
+        #: Where it binds or connects; `open` replaces a free tcp port by the one it got.
+        self.address = address
+        self.addresses: list[str] = []
+        #: Number of frames of whatever comes in, where that is agreed; 0: unknown.
+        self.frames = 0
+        self._socket: zmq.Socket[bytes] | None = None
+        self._stamps = sends in ("message", "request") and owner.role != "router"
+        self._marks = receives in ("message", "request") and owner.role != "router"
+        #: Somebody hears hops. The one thing that a port asks when nobody does.
+        self._watched = False
+        self._recv: Any = _closed
+        self._send: Any = _closed
+        self._get: Any = _closed
+
+    @property
+    def id(self) -> str:
+        """Its name in the trace."""
+        return f"{self.owner.id}:{self.name}"
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """The ZeroMQ socket.
+
+        Raises:
+            RunError: the actor is not open.
+        """
+        if self._socket is None:
+            raise RunError(f"{self.id} is not open: start {self.owner.id} first")
+        return self._socket
+
+    @property
+    def is_open(self) -> bool:
+        """It has a socket."""
+        return self._socket is not None
+
+    @property
+    def declared(self) -> hook.Port:
+        """What hooks are told of it; one and the same object for as long as the actor is open."""
+        return self._declared
+
+    def declare(self) -> None:
+        """Tell the owner's hooks that the port is there."""
+        self._declared = hook.Port(
+            id=self.id,
+            actor=self.owner.id,
+            socket=self.socket_type.name,
+            binds=self.binds,
+            outer=self.outer,
+            sends=self.sends,
+            receives=self.receives,
+        )
+        self.owner.hooks.port_declared(self._declared)
+
+    def open(self, context: zmq.Context[zmq.Socket[bytes]], **options: int | bytes) -> None:
+        """Make the socket; bind or connect it if the port has an address."""
+        socket = context.socket(self.socket_type)
+        if not self.outer:
+            socket.sndhwm = socket.rcvhwm = 0
+        for option, value in options.items():
+            setattr(socket, option, value)
+        self._socket = socket
+        # The methods of pyzmq's base class: half the time of a send is checks that we don't need.
+        self._recv = RawSocket.recv.__get__(socket)
+        self._send = RawSocket.send.__get__(socket)
+        self._get = RawSocket.get.__get__(socket)
+        self._watched = self.owner.hooks.active
+        if self.address:
+            self.join(self.address)
+
+    def join(self, address: str) -> None:
+        """Bind or connect the socket.
+
+        Raises:
+            AddressError: the address is taken, or none that ZeroMQ knows.
+        """
+        owner = self.owner
+        try:
+            if self.binds:
+                self.socket.bind(address)
+                address = bound_address(self.socket)
+            else:
+                self.socket.connect(address)
+        except zmq.ZMQError as error:
+            raise AddressError(_address_error(self, address, error)) from error
+        self.address = address
+        self.addresses.append(address)
+        if owner.gate is not None:
+            owner.gate.joined(self, address)
+        tell = owner.hooks.port_bound if self.binds else owner.hooks.port_connected
+        tell(self._declared, address, owner.tick())
+
+    def can_receive(self) -> bool:
+        """Something is there. Reading `EVENTS` lets ZeroMQ see what has come by now."""
+        return bool(self._get(_EVENTS) & zmq.POLLIN)
+
+    def can_send(self) -> bool:
+        """There is room for another message."""
+        return bool(self._get(_EVENTS) & zmq.POLLOUT)
+
+    # The door
+
+    def put(self, frames: list[bytes]) -> None:
+        """Send the frames now; raises zmq.Again where there is no room."""
+        if self._watched:
+            self._put_watched(frames)
+        else:
+            self._put(frames)
+
+    def _put_watched(self, frames: list[bytes]) -> None:
+        owner, plain = self.owner, frames[-1]
+        if self._stamps:
+            frames[-1] = owner.stamp(plain, outer=self.outer)
+        try:
+            self._put(frames)
+        except zmq.Again:
+            if self._stamps:  # it has not left: the next try is the first
+                frames[-1] = plain
+                owner.unstamp()
+            raise
+        owner.hooks.hop_sent(self._declared, frames, owner.clock())
+
+    def _put(self, frames: list[bytes]) -> None:
+        send, count = self._send, len(frames)
+        # Written out for the usual counts: this is where the time of the router goes.
+        if count == 1:
+            send(frames[0], _NOBLOCK)
+        elif count == 2:
+            send(frames[0], _MORE)
+            send(frames[1], _NOBLOCK)
+        elif count == 3:
+            send(frames[0], _MORE)
+            send(frames[1], _MORE)
+            send(frames[2], _NOBLOCK)
+        else:
+            for frame in frames[:-1]:
+                send(frame, _MORE)
+            send(frames[-1], _NOBLOCK)
+
+    def take(self) -> list[bytes]:
+        """Receive what is there; raises zmq.Again where nothing is."""
+        frames = self._take()
+        if self._watched and self.receives:
+            owner = self.owner
+            if self._marks:
+                frames[-1] = owner.mark(frames[-1])
+            owner.hooks.hop_received(self._declared, frames, owner.clock())
+        return frames
+
+    def _take(self) -> list[bytes]:
+        recv = self._recv
+        count = self.frames
+        if count == 3:
+            frames = [recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)]
+        elif count == 2:
+            frames = [recv(_NOBLOCK), recv(_NOBLOCK)]
+        else:
+            # A frame that is not copied tells whether more follow; to ask the socket takes longer.
+            frame = recv(_NOBLOCK, False)
+            frames = [frame.bytes]
+            while frame.more:
+                frame = recv(_NOBLOCK, False)
+                frames.append(frame.bytes)
+        return frames
+
+    def take_many(self, most: int) -> list[list[bytes]]:
+        """Receive what is there, `most` at the most; raises zmq.Again where nothing is."""
+        found = [self.take()]
+        # A message that comes alone is not kept waiting by a second look, which takes longer.
+        if most == 1 or not self.can_receive():
+            return found
+        recv, plain = self._recv, 0 if self._watched else self.frames
+        try:
+            if plain == 3:
+                while len(found) < most:
+                    found.append([recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)])
+            elif plain == 2:
+                while len(found) < most:
+                    found.append([recv(_NOBLOCK), recv(_NOBLOCK)])
+            else:
+                while len(found) < most:
+                    found.append(self.take())
+        except zmq.Again:
+            pass
+        return found
+
+    def drop(self, frames: list[bytes], cause: str) -> None:
+        """Give up these frames, and say why."""
+        if self._watched:
+            self.owner.hooks.hop_dropped(self._declared, frames, cause, self.owner.clock())
+
+    def sweep(self, cause: str) -> None:
+        """Give up the messages that have come and will not be received any more."""
+        if not self._watched or self.receives not in ("message", "request"):
+            return
+        while self.can_receive():
+            self.drop(self._take(), cause)
+
+    # What the documented `part.listen_to` and `part.broker` can do
+
+    def recv_multipart(self) -> list[bytes]:
+        """The next frames; waits for them."""
+        return self.owner.next((self,))[1]
+
+    def recv(self) -> bytes:
+        """The last of the next frames; waits for them."""
+        return self.recv_multipart()[-1]
+
+    def send_multipart(self, frames: Sequence[bytes]) -> None:
+        """Send these frames; waits for room."""
+        self.owner.emit(self, list(frames))
+
+    def send(self, data: bytes) -> None:
+        """Send one message, with the delimiter that the socket needs; waits for room."""
+        self.owner.emit(self, [b"", data] if self.socket_type == zmq.DEALER else [data])
+
+    def close(self, linger: int = 0) -> None:
+        """Close the socket; what was sent may leave for `linger` milliseconds."""
+        if self._socket is not None:
+            socket, self._socket = self._socket, None
+            self._recv = self._send = self._get = _closed
+            for address in self.addresses:
+                # ZeroMQ frees the name in a thread of its own when it closes, at once when asked.
+                if self.binds and address.startswith("inproc:"):
+                    socket.unbind(address)
+            self.addresses = []
+            socket.close(linger=linger)
+
+
+def bound_address(socket: zmq.Socket[bytes]) -> str:
+    """Where the socket was bound last, a free tcp port being resolved."""
+    return socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+
+def _closed(*_: Any) -> NoReturn:
+    raise RunError("the port is not open: start its actor first")
+
+
+def _address_error(port: Port, address: str, error: zmq.ZMQError) -> str:
+    verb = "bind" if port.binds else "connect"
+    if error.errno == zmq.EADDRINUSE:
+        return (
+            f"{port.id} can't bind {address}: it is in use. Stop what listens there, or choose "
+            "another address (tcp://127.0.0.1:* takes a free port)"
+        )
+    return (
+        f"{port.id} can't {verb} {address!r}: {error.strerror}. Addresses look like "
+        "tcp://127.0.0.1:5555 or inproc://name"
+    )

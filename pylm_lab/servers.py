@@ -1,0 +1,275 @@
+"""Servers and workers, ready to use."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any
+
+import zmq
+
+from pylm_lab.actor import Actor
+from pylm_lab.errors import NoAnswer, PayloadError, WiringError
+from pylm_lab.loop import Ids
+from pylm_lab.parts.core import read, zmq_context
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.servers import BaseMaster, ServerTemplate
+from pylm_lab.parts.services import (
+    CacheService,
+    PubService,
+    PullService,
+    WorkerPullService,
+    WorkerPushService,
+)
+from pylm_lab.persistence.kv import DictDB
+from pylm_lab.port import Port
+
+__all__ = ["CacheUser", "Master", "Worker"]
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Master(BaseMaster, ServerTemplate):
+    """A server that deals a client's messages to workers and publishes what they answer.
+
+    A router, four service parts and a cache: Pull → WorkerPush, WorkerPull → Pub, and Cache beside.
+
+    Args:
+        name: the server's name, which clients name too.
+        pull_address: where clients push.
+        pub_address: where clients subscribe.
+        worker_pull_address: where workers push their results.
+        worker_push_address: where workers pull.
+        db_address: the cache's.
+        pipelined: publish under the server's name, for the next server, instead of the client's.
+        cache: where values are kept; a new one if None.
+        log_level: of the server's logger.
+        window, lockstep, hold, context: see `ServerTemplate`.
+
+    Addresses that are not given are free tcp ports of this machine, or, in a cluster, fresh inproc
+    addresses.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pull_address: str = "",
+        pub_address: str = "",
+        worker_pull_address: str = "",
+        worker_push_address: str = "",
+        db_address: str = "",
+        pipelined: bool = False,
+        cache: DictDB | None = None,
+        log_level: int = logging.INFO,
+        **options: Any,
+    ) -> None:
+        self.name = name
+        self.cache = DictDB() if cache is None else cache
+        super().__init__(log_level, name=name, **options)
+        self.pipelined = pipelined
+        scatters = type(self).scatter is not BaseMaster.scatter
+        gathers = type(self).gather is not BaseMaster.gather
+        streams = type(self).handle_stream is not BaseMaster.handle_stream
+        self.register_inbound(PullService, "Pull", pull_address, route="WorkerPush")
+        self.register_inbound(WorkerPullService, "WorkerPull", worker_pull_address, route="Pub")
+        self.register_outbound(WorkerPushService, "WorkerPush", worker_push_address)
+        self.register_outbound(PubService, "Pub", pub_address, pipelined=pipelined, server=name)
+        self.register_bypass(CacheService, "Cache", db_address)
+        if scatters:
+            self.inbound_components["Pull"].scatter = self.scatter  # type: ignore[method-assign]
+        if gathers:
+            self.outbound_components["Pub"].scatter = self.gather  # type: ignore[method-assign]
+        if streams:
+            pub: Any = self.outbound_components["Pub"]
+            pub.handle_stream = self.handle_stream
+
+
+class CacheUser(Actor):
+    """Whoever asks a server's cache: a worker or a client."""
+
+    db: Port
+    #: Every key it uses begins with it.
+    prefix = ""
+
+    def get(self, key: str) -> bytes | None:
+        """The value of the key in the server's cache; None if it is absent or empty."""
+        return self._ask("get", self.prefix + key) or None
+
+    def set(self, value: bytes, key: str | None = None) -> str:
+        """Store the value in the server's cache; returns the key, a new one if none is given.
+
+        Raises:
+            PayloadError: the value is not bytes.
+        """
+        if not isinstance(value, bytes):
+            kind = type(value).__name__
+            raise PayloadError(f"the value for {key!r} is {kind}, not bytes: encode it first")
+        key = self.ids.text() if key is None else key
+        answer = self._ask("set", self.prefix + key, value)
+        return answer.decode().removeprefix(self.prefix)
+
+    def delete(self, key: str) -> str | None:
+        """Forget the key in the server's cache; returns it, or None if it was absent."""
+        answer = self._ask("delete", self.prefix + key).decode()
+        return answer.removeprefix(self.prefix) or None
+
+    def _ask(self, operation: str, key: str, value: bytes | None = None) -> bytes:
+        message = PalmMessage(
+            client=self.uuid,
+            function=f"{self.serves or 'server'}.{operation}",
+            cache="" if value is None else key,
+            payload=key.encode() if value is None else value,
+        )
+        sent = False
+        try:
+            self.next((), (self.db, [message.SerializeToString()]), self.patience)
+            sent = True
+            return self.next((self.db,), None, self.patience)[1][-1]
+        except NoAnswer as error:
+            raise NoAnswer(
+                f"{self.id} asked the cache at {self.db.address} for {operation} {key!r}: no "
+                f"answer within {self.patience:g} s. Is the server running there?"
+            ) from error
+        except BaseException:
+            if sent:
+                self._renew()
+            raise
+
+    def _renew(self) -> None:
+        """A REQ that was left without its answer can't ask again: take a new one."""
+        if self.gate is None and self.db.is_open:
+            self.db.close()
+            self.db.open(self.context)
+
+    #: Seconds that it waits for the cache; None: as long as it takes.
+    patience: float | None = None
+
+    @property
+    def uuid(self) -> str:
+        """Its id, as messages name it."""
+        raise NotImplementedError
+
+
+class Worker(CacheUser):
+    """Runs its own methods for a master: `server.foo` calls `foo(payload)`, which returns bytes.
+
+    Args:
+        name: its name; a new id if empty.
+        db_address: the cache of the master, where the other addresses are looked up.
+        push_address: the master's push side, which the worker pulls from.
+        pull_address: the master's pull side, which the worker pushes to.
+        log_level: of its logger.
+        messages: end after that many messages.
+        server: the name of the master in the same cluster, in place of addresses.
+        context: a ZeroMQ context; the default is `parts.core.zmq_context`.
+
+    A method that fails is logged, and answers `b'0'`. `self.message` is the message at hand.
+    """
+
+    role = "worker"
+    precise = True
+
+    def __init__(
+        self,
+        name: str = "",
+        db_address: str = "",
+        push_address: str | None = None,
+        pull_address: str | None = None,
+        log_level: int = logging.INFO,
+        messages: int = sys.maxsize,
+        *,
+        server: str = "",
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(name or Ids(None, "worker").text(), context=context or zmq_context)
+        self.logger.setLevel(log_level)
+        self.db_address = db_address
+        self.push_address = push_address
+        self.pull_address = pull_address
+        self.messages = messages
+        self.serves = server
+        self.message = PalmMessage()
+        #: Set when it is connected and waits for its first message.
+        self.is_ready = threading.Event()
+        self.db = self.add_port("db", zmq.REQ, binds=False, sends="request", receives="answer")
+        self.pull = self.add_port("pull", zmq.PULL, binds=False, receives="message")
+        self.push = self.add_port("push", zmq.PUSH, binds=False, sends="message")
+
+    @property
+    def uuid(self) -> str:
+        return self._uuid
+
+    def open(self) -> None:
+        self.is_ready.clear()
+        self.db.address = self.db_address
+        if not self.db_address and (self.push_address is None or self.pull_address is None):
+            raise WiringError(
+                f"{self.id} knows no server: give it db_address, or push_address and pull_address, "
+                "or add it to a cluster with server=…"
+            )
+        super().open()
+        self._uuid = self.ids.text()
+
+    def run(self) -> None:
+        for port, address, key in (
+            (self.pull, self.push_address, "worker_push_address"),
+            (self.push, self.pull_address, "worker_pull_address"),
+        ):
+            if address is None:
+                found = self.get(key)
+                if found is None:
+                    raise WiringError(
+                        f"{self.id}: the cache at {self.db.address} has no {key!r}: is it that of "
+                        "a master?"
+                    )
+                address = found.decode()
+            self.act("connect", port)
+            port.join(address)
+        self.is_ready.set()
+        for _ in range(self.messages):
+            _, frames = self.next((self.pull,))
+            message = read(self.pull, frames)
+            if message is None:
+                continue
+            self.message = message
+            self.message.payload = self._call(self.message)
+            self.emit(self.push, [self.message.SerializeToString()])
+
+    def _call(self, message: PalmMessage) -> bytes:
+        """What the function that the message names makes of its payload."""
+        steps = message.function.split()
+        step = steps[message.stage] if 0 <= message.stage < len(steps) else ""
+        name = step.rpartition(".")[2]
+        function = self.function(name)
+        if function is None:
+            self.logger.error("%s has no function %r (%r)", self.id, name, message.function)
+            return b"0"
+        try:
+            result = function(message.payload)
+        except Exception:
+            self.logger.exception("%s: %s failed", self.id, name)
+            return b"0"
+        if not isinstance(result, bytes):
+            kind = type(result).__name__
+            self.logger.error("%s: %s returned %s, not bytes", self.id, name, kind)
+            return b"0"
+        return result
+
+    def function(self, name: str) -> Any:
+        """The function that a message may call by this name, or None.
+
+        Only public methods of the user's own class may be called, and `echo`.
+        """
+        if name.startswith("_") or not name.isidentifier():
+            return None
+        for kind in type(self).__mro__:
+            if kind is Worker:
+                break
+            if name in vars(kind) and callable(getattr(self, name)):
+                return getattr(self, name)
+        return self.echo if name == "echo" else None
+
+    def echo(self, payload: bytes) -> bytes:
+        """Return the payload."""
+        return payload

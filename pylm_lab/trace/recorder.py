@@ -1,0 +1,295 @@
+"""Recorder: the hook that writes a run down.
+
+1. Rows go, undecoded, to a list of the actor's own: no lock, no global counter.
+2. What is kept of a message is bounded: its sizes, its stamp and its first bytes.
+3. Everything that can wait (ids, excerpts, the order between actors) waits until the trace is
+   asked for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import starmap
+from typing import Any, Literal, NamedTuple
+
+from pylm_lab import wire
+from pylm_lab.hook import Actor, Hook, Kind, Port, Route
+from pylm_lab.trace.match import READY, pairs
+from pylm_lab.trace.records import Event, What
+from pylm_lab.trace.trace import Trace
+
+__all__ = ["Recorder", "merge"]
+
+#: Bytes of a message's head that are kept, enough for its fields and the beginning of its payload.
+HEAD = 512
+#: Characters of the payload that an event shows.
+EXCERPT = 64
+#: Characters of a cause or an error.
+TEXT = 500
+
+_PUBSUB = frozenset({"PUB", "XPUB", "SUB", "XSUB"})
+_STAMPED = ("message", "request")
+
+
+class _Row(NamedTuple):
+    """What is kept of an event. It is written as a plain tuple, which takes a third of the time.
+
+    The frames are a tuple of their own: the list stays its owner's, who may use it again.
+    """
+
+    at: int
+    what: What
+    actor: str
+    port: Port | None = None
+    text: str = ""
+    frames: tuple[bytes, ...] = ()
+    #: Of frames whose last may have been cut: their true sizes, and its stamp.
+    sizes: tuple[int, ...] = ()
+    stamp: wire.Stamp | None = None
+
+
+class Recorder(Hook):
+    """Writes down everything that it hears; `trace` tells it.
+
+    Attach it to whatever runs, before it starts: `cluster.attach(recorder)`,
+    `server.attach(recorder)`. `schedule`, `seed`, `clock` and `scenario` are handed on to the
+    trace.
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: str = "free",
+        seed: int | None = None,
+        clock: Literal["ns", "step"] = "ns",
+        scenario: str = "",
+    ) -> None:
+        self._about = {"schedule": schedule, "seed": seed, "clock": clock, "scenario": scenario}
+        self._actors: dict[str, Actor] = {}
+        self._ports: dict[str, Port] = {}
+        self._routes: dict[tuple[str, int], Route] = {}
+        self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        #: How much was heard when the trace was last told, and that trace.
+        self._told: tuple[tuple[int, ...], Trace] | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """All that was heard so far; the same object until something more is heard.
+
+        May be asked for while the run goes on.
+        """
+        # Rows first: whatever they speak of has been declared by then.
+        rows = {actor: tuple(rows) for actor, rows in list(self._rows.items())}
+        declared = len(self._actors), len(self._ports), len(self._routes)
+        heard = (sum(map(len, rows.values())), *declared)
+        if self._told is None or self._told[0] != heard:
+            self._told = heard, self._tell(rows)
+        return self._told[1]
+
+    def _tell(self, rows: dict[str, tuple[tuple[Any, ...], ...]]) -> Trace:
+        actors = tuple(self._actors.values())
+        ports = tuple(self._ports.values())
+        start = 0
+        if self._about["clock"] == "ns":
+            start = min((row[0] for own in rows.values() for row in own), default=0)
+        events = [e for own in rows.values() for e in _events(starmap(_Row, own), start)]
+        causes = pairs(ports, actors, events)
+        if self._about["clock"] == "step":
+            # The step number orders everything; a match that contradicts it is no match.
+            causes = {n: m for n, m in causes.items() if events[m].at <= events[n].at}
+        return Trace(
+            actors=actors,
+            ports=ports,
+            routes=tuple(self._routes.values()),
+            events=tuple(merge(events, causes, list(self._actors))),
+            **self._about,  # type: ignore[arg-type]
+        )
+
+    # What is declared
+
+    def actor_declared(self, actor: Actor) -> None:
+        self._actors[actor.id] = actor
+
+    def port_declared(self, port: Port) -> None:
+        self._ports[port.id] = port
+
+    def route_declared(self, route: Route) -> None:
+        self._routes[route.server, route.number] = route
+
+    # What happens
+
+    def _note(
+        self, what: What, at: int, actor: str, port: Port | None = None, text: str = ""
+    ) -> None:
+        self._rows[actor].append((at, what, actor, port, text))
+
+    def port_bound(self, port: Port, address: str, at: int) -> None:
+        self._note("bind", at, port.actor, port, address)
+
+    def port_connected(self, port: Port, address: str, at: int) -> None:
+        self._note("connect", at, port.actor, port, address)
+
+    def port_disconnected(self, port: Port, address: str, at: int) -> None:
+        self._note("disconnect", at, port.actor, port, address)
+
+    def topic_subscribed(self, port: Port, topic: bytes, at: int) -> None:
+        self._note("subscribe", at, port.actor, port, _text(topic))
+
+    def topic_unsubscribed(self, port: Port, topic: bytes, at: int) -> None:
+        self._note("unsubscribe", at, port.actor, port, _text(topic))
+
+    def subscription_seen(self, port: Port, topic: bytes, subscribed: bool, at: int) -> None:
+        self._note("seen" if subscribed else "unseen", at, port.actor, port, _text(topic))
+
+    def actor_started(self, actor: str, at: int) -> None:
+        self._note("start", at, actor)
+
+    def actor_stopped(self, actor: str, at: int) -> None:
+        self._note("stop", at, actor)
+
+    def actor_failed(self, actor: str, error: BaseException, at: int) -> None:
+        name, text = type(error).__name__, str(error)
+        self._note("fail", at, actor, None, f"{name}: {text}"[:TEXT] if text else name)
+
+    def hop_sent(self, port: Port, frames: list[bytes], at: int) -> None:
+        if len(frames[-1]) > HEAD:
+            self._hop("send", port, frames, at)
+        else:
+            self._rows[port.actor].append((at, "send", port.actor, port, "", tuple(frames)))
+
+    def hop_received(self, port: Port, frames: list[bytes], at: int) -> None:
+        if len(frames[-1]) > HEAD:
+            self._hop("receive", port, frames, at)
+        else:
+            self._rows[port.actor].append((at, "receive", port.actor, port, "", tuple(frames)))
+
+    def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
+        self._hop("drop", port, frames, at, cause[:TEXT])
+
+    def _hop(self, what: What, port: Port, frames: list[bytes], at: int, text: str = "") -> None:
+        sizes = tuple(map(len, frames))
+        stamp = wire.read_stamp(frames[-1])
+        kept = (*frames[:-1], frames[-1][:HEAD])
+        self._rows[port.actor].append((at, what, port.actor, port, text, kept, sizes, stamp))
+
+
+def _events(rows: Iterable[_Row], start: int) -> Iterator[Event]:
+    """Decode the rows of one actor; times count from `start`."""
+    received: dict[str, bytes] = {}
+    for row in rows:
+        at = row.at - start
+        if row.port is None or not row.frames:
+            port = row.port.id if row.port else ""
+            yield Event(at=at, what=row.what, actor=row.actor, port=port, text=row.text)
+            continue
+        yield _hop_event(row, row.port, at, received)
+        if row.what == "receive":
+            received[row.port.id] = row.frames[-1]
+
+
+def _hop_event(row: _Row, port: Port, at: int, received: dict[str, bytes]) -> Event:
+    *envelope, last = row.frames
+    stamp = row.stamp if row.sizes else wire.read_stamp(last)
+    kind = _kind(row.what, port, stamped=stamp is not None, held=received.get(port.id) == last)
+    more: dict[str, Any] = {}
+    if port.socket == "ROUTER":
+        more["peer"] = _text(row.frames[0])
+    if port.socket in _PUBSUB and envelope:
+        more["topic"] = _text(row.frames[0])
+        if more["topic"].startswith(READY):
+            kind = "ready"
+    if kind in _STAMPED:
+        if stamp:
+            more["message"] = f"{stamp.id:016x}"
+            more["parent"] = f"{stamp.parent:016x}" if stamp.parent else ""
+            more["clock"] = stamp.clock
+        head = wire.fields(last if row.sizes else wire.strip_stamp(last))
+        more["stage"], more["function"] = head.stage, head.function
+        more["excerpt"] = _text(head.payload)[:EXCERPT]
+    elif kind != "ready":
+        more["excerpt"] = _text(last[:EXCERPT])
+    return Event(
+        at=at,
+        what=row.what,
+        actor=row.actor,
+        port=port.id,
+        kind=kind,
+        sizes=row.sizes or tuple(map(len, row.frames)),
+        text=row.text,
+        **more,
+    )
+
+
+def _kind(what: What, port: Port, *, stamped: bool, held: bool) -> Kind:
+    """What these frames are to their link.
+
+    Those that are dropped may have been received or be about to be sent. Only messages and requests
+    are stamped; and what the port has just received (`held`) is what it gives up.
+    """
+    if what == "send":
+        return port.sends or "message"
+    if what == "receive" or held:
+        return port.receives or "message"
+    both = (port.sends, port.receives)
+    fits = [kind for kind in both if kind and (kind in _STAMPED) == stamped]
+    return (fits or [kind for kind in both if kind] or ["message"])[0]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def merge(events: Sequence[Event], causes: dict[int, int], actors: Iterable[str]) -> list[Event]:
+    """One order of the events of several actors, each actor's own being kept.
+
+    `causes` maps an arrival to its send, which comes first. Among what may come next, the earliest
+    comes, then the actor declared first; so the order depends on the events alone. `at` never runs
+    backwards: where one clock reading stands for a whole batch, and a batch's later events came
+    after something later, they take that later time.
+    """
+    rank = {actor: n for n, actor in enumerate(actors)}
+    queues: dict[str, list[int]] = defaultdict(list)
+    for n, event in enumerate(events):
+        queues[event.actor].append(n)
+    for queue in queues.values():
+        queue.reverse()
+    #: Heads that may come: (time, rank, actor). Heads that wait for their send: send → actors.
+    ready: list[tuple[int, int, str]] = []
+    waiting: dict[int, list[str]] = defaultdict(list)
+    done: set[int] = set()
+    order: list[Event] = []
+    now = min((event.at for event in events), default=0)
+
+    def place(actor: str) -> tuple[int, int, str]:
+        return events[queues[actor][-1]].at, rank.get(actor, len(rank)), actor
+
+    def offer(actor: str) -> None:
+        if queues[actor]:
+            cause = causes.get(queues[actor][-1])
+            if cause is None or cause in done:
+                heapq.heappush(ready, place(actor))
+            else:
+                waiting[cause].append(actor)
+
+    for actor in queues:
+        offer(actor)
+    while len(order) < len(events):
+        if not ready:
+            # The matches contradict the actors' own orders: trust the actors.
+            first = min(place(actor) for actors_ in waiting.values() for actor in actors_)
+            for blocked in waiting.values():
+                blocked[:] = [actor for actor in blocked if actor != first[2]]
+            ready.append(first)
+        _, _, actor = heapq.heappop(ready)
+        n = queues[actor].pop()
+        event = events[n]
+        now = max(now, event.at)
+        order.append(event if event.at == now else replace(event, at=now))
+        done.add(n)
+        offer(actor)
+        for waiter in waiting.pop(n, ()):
+            offer(waiter)
+    return order

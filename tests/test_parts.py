@@ -1,0 +1,326 @@
+"""The parts, one by one: facing plain sockets, bad messages, and users' functions that fail."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+
+import pytest
+import zmq
+
+from pylm_lab.hook import Hook, Port
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.servers import ServerTemplate
+from pylm_lab.parts.services import (
+    HOLD_MESSAGES,
+    CacheService,
+    PubService,
+    PullService,
+    PushService,
+    WorkerPullService,
+)
+from pylm_lab.persistence.kv import DictDB
+from pylm_lab.wire import READY
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Drops(Hook):
+    """Remembers why messages were dropped."""
+
+    def __init__(self) -> None:
+        self.causes: list[str] = []
+        self.happened = threading.Event()
+
+    def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
+        self.causes.append(cause)
+        self.happened.set()
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    context = zmq.Context()
+    yield context
+    context.destroy(linger=0)
+
+
+def plug(context: Context, kind: int, address: str, *topics: bytes) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    socket.rcvtimeo = socket.sndtimeo = 2000
+    for topic in topics:
+        socket.subscribe(topic)
+    socket.connect(address)
+    return socket
+
+
+def message(payload: bytes, client: str = "c" * 16, cache: str = "k") -> bytes:
+    return PalmMessage(client=client, cache=cache, payload=payload).SerializeToString()
+
+
+def payload(data: bytes) -> bytes:
+    return PalmMessage.FromString(data).payload
+
+
+def a_server(context: Context, **options: object) -> ServerTemplate:
+    return ServerTemplate(name="server", context=context, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [zmq.REP, zmq.ROUTER])
+def test_an_inbound_part_works_with_a_plain_socket_in_the_router_s_place(
+    context: Context, kind: int
+) -> None:
+    with context.socket(kind) as stranger:
+        stranger.rcvtimeo = 2000
+        stranger.bind("inproc://stranger")
+        part = PullService("Pull", "inproc://pull", "inproc://stranger", context=context)
+        with part, plug(context, zmq.PUSH, "inproc://pull") as push:
+            for text in (b"1", b"2", b"3"):
+                push.send(message(text))
+            for text in (b"1", b"2", b"3"):
+                frames = stranger.recv_multipart()
+                assert payload(frames[-1]) == text
+                assert frames[:-1] == ([] if kind == zmq.REP else [b"Pull", b""])
+                assert not stranger.poll(20), "it did not wait for its acknowledgement"
+                stranger.send_multipart([*frames[:-1], b"whatever"])
+
+
+@pytest.mark.parametrize("kind", [zmq.REQ, zmq.ROUTER])
+def test_an_outbound_part_works_with_a_plain_socket_in_the_router_s_place(
+    context: Context, kind: int
+) -> None:
+    with context.socket(kind) as stranger:
+        stranger.rcvtimeo = 2000
+        stranger.bind("inproc://stranger")
+        part = PushService("Push", "inproc://push", "inproc://stranger", context=context)
+        with part, plug(context, zmq.PULL, "inproc://push") as pull:
+            stranger.get(zmq.EVENTS)
+            for text in (b"1", b"2"):
+                start = [] if kind == zmq.REQ else [b"Push", b""]
+                stranger.send_multipart([*start, message(text)])
+                assert payload(pull.recv()) == text
+                assert stranger.recv_multipart() == [*start, b"1"]
+
+
+def test_an_inbound_part_gives_a_message_without_one_an_id_and_a_worker_pull_does_not(
+    context: Context,
+) -> None:
+    for kind, filled in ((PullService, True), (WorkerPullService, False)):
+        server = a_server(context)
+        server.register_inbound(kind, "In", "inproc://in", route="Out")
+        server.register_outbound(PushService, "Out", "inproc://out")
+        with (
+            server,
+            plug(context, zmq.PUSH, "inproc://in") as push,
+            plug(context, zmq.PULL, "inproc://out") as pull,
+        ):
+            push.send(message(b"x", cache=""))
+            assert bool(PalmMessage.FromString(pull.recv()).cache) is filled
+
+
+def test_bytes_that_are_no_message_are_dropped_and_the_part_goes_on(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    drops = Drops()
+    server = a_server(context).attach(drops)
+    server.register_inbound(PullService, "In", "inproc://in", route="Out")
+    server.register_outbound(PushService, "Out", "inproc://out")
+    with (
+        caplog.at_level(logging.ERROR, "pylm_lab"),
+        server,
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        plug(context, zmq.PULL, "inproc://out") as pull,
+    ):
+        push.send(b"\xff\xff\xff")
+        push.send(message(b"fine"))
+        assert payload(pull.recv()) == b"fine"
+    assert drops.causes == ["it is no PALM message"]
+    assert [r.getMessage() for r in caplog.records] == ["server.In: 3 bytes are no PALM message"]
+
+
+class Splitting(PullService):
+    """Makes as many messages as the payload says, and fails for what is no number."""
+
+    def scatter(self, message: PalmMessage) -> Iterable[PalmMessage]:
+        for position in range(int(message.payload)):
+            message.payload = str(position).encode()
+            yield message
+
+
+def test_scatter_makes_none_one_or_many_and_an_error_is_that_message_s_trouble(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    drops = Drops()
+    server = a_server(context, window=2).attach(drops)
+    server.register_inbound(Splitting, "In", "inproc://in", route="Out")
+    server.register_outbound(PushService, "Out", "inproc://out")
+    with (
+        caplog.at_level(logging.ERROR, "pylm_lab"),
+        server,
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        plug(context, zmq.PULL, "inproc://out") as pull,
+    ):
+        for text in (b"0", b"3", b"many", b"1"):
+            push.send(message(text))
+        assert [payload(pull.recv()) for _ in range(4)] == [b"0", b"1", b"2", b"0"]
+    assert drops.causes == [
+        "scatter failed: ValueError: invalid literal for int() with base 10: b'many'"
+    ]
+
+
+def test_more_than_the_window_passes_and_keeps_its_order(context: Context) -> None:
+    server = a_server(context, window=4)
+    server.register_inbound(PullService, "In", "inproc://in", route="Out")
+    server.register_outbound(PushService, "Out", "inproc://out")
+    with (
+        server,
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        plug(context, zmq.PULL, "inproc://out") as pull,
+    ):
+        wanted = [str(n).encode() for n in range(500)]
+        for text in wanted:
+            push.send(message(text))
+        assert [payload(pull.recv()) for _ in wanted] == wanted
+
+
+def test_a_part_without_credit_stops_reading_its_socket(context: Context) -> None:
+    received: list[str] = []
+
+    class Watch(Hook):
+        def hop_received(self, port: Port, frames: list[bytes], at: int) -> None:
+            received.append(port.id)
+
+    server = a_server(context, window=3).attach(Watch())
+    server.register_inbound(PullService, "In", "inproc://in", route="Out")
+    server.register_outbound(PushService, "Out", "inproc://out")  # nobody pulls
+    with server, plug(context, zmq.PUSH, "inproc://in") as push:
+        for _ in range(20):
+            push.send(message(b"x"))
+        with plug(context, zmq.PULL, "inproc://out") as pull:
+            for _ in range(20):
+                pull.recv()
+    # Never more than the window ahead of what was pushed out.
+    taken = [n for n, port in enumerate(received) if port == "server.In:listen_to"]
+    done = [n for n, port in enumerate(received) if port == "server.In:broker"]
+    assert len(taken) == 20
+    for position, n in enumerate(taken):
+        assert position - sum(d < n for d in done) <= 3
+
+
+# Publishing
+
+
+def a_publisher(context: Context, hook: Hook | None = None) -> ServerTemplate:
+    server = a_server(context)
+    if hook:
+        server.attach(hook)
+    server.register_inbound(PullService, "In", "inproc://in", route="Pub")
+    server.register_outbound(PubService, "Pub", "inproc://pub")
+    return server
+
+
+def test_the_echo_tells_that_the_subscription_is_known(context: Context) -> None:
+    with a_publisher(context), plug(context, zmq.PUSH, "inproc://in") as push:
+        for _ in range(200):
+            with plug(context, zmq.SUB, "inproc://pub", b"topic", READY + b"topic") as sub:
+                assert sub.recv_multipart() == [READY + b"topic", b""]
+                push.send(message(b"answer", client="topic"))
+                assert payload(sub.recv_multipart()[1]) == b"answer"
+
+
+def test_what_is_published_before_the_first_subscription_waits_for_it_in_order(
+    context: Context,
+) -> None:
+    with a_publisher(context), plug(context, zmq.PUSH, "inproc://in") as push:
+        for text in (b"1", b"2", b"3"):
+            push.send(message(text, client="late"))
+        with plug(context, zmq.SUB, "inproc://pub", b"other", READY + b"other") as other:
+            other.recv_multipart()  # the three have been published by now, or come in order
+            with plug(context, zmq.SUB, "inproc://pub", b"late") as sub:
+                found = [payload(sub.recv_multipart()[1]) for _ in range(3)]
+    assert found == [b"1", b"2", b"3"]
+
+
+def test_after_an_unsubscribe_nothing_waits(context: Context) -> None:
+    drops = Drops()
+    with (
+        a_publisher(context, drops),
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        plug(context, zmq.SUB, "inproc://pub", b"topic", READY + b"topic") as sub,
+    ):
+        sub.recv_multipart()
+        sub.unsubscribe(b"topic")
+        sub.subscribe(READY + b"again")
+        sub.recv_multipart()  # the unsubscription went before this one
+        push.send(message(b"surplus", client="topic"))
+        assert drops.happened.wait(2)
+        sub.subscribe(b"topic")
+        sub.subscribe(READY + b"third")
+        assert sub.recv_multipart()[0] == READY + b"third"
+        assert not sub.poll(30)
+    assert drops.causes == ["nobody is subscribed to its topic any more"]
+
+
+def test_what_nobody_ever_asks_for_is_held_within_bounds_and_dropped_by_name(
+    context: Context,
+) -> None:
+    drops = Drops()
+    with (
+        a_publisher(context, drops),
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        plug(context, zmq.SUB, "inproc://pub", b"other", READY + b"other") as sub,
+    ):
+        sub.recv_multipart()
+        for _ in range(HOLD_MESSAGES + 7):
+            push.send(message(b"x", client="nobody"))
+        push.send(message(b"last", client="other"))
+        assert payload(sub.recv_multipart()[1]) == b"last"
+        assert drops.causes == ["nobody subscribed to 'nobody' in time"] * 7
+
+
+# The cache
+
+
+@pytest.fixture
+def ask(context: Context) -> Iterator[zmq.Socket[bytes]]:
+    part = CacheService("Cache", "inproc://cache", cache=DictDB(), context=context)
+    with part, plug(context, zmq.REQ, "inproc://cache") as req:
+        yield req
+
+
+def request(socket: zmq.Socket[bytes], operation: str, payload: bytes, cache: str = "") -> bytes:
+    data = PalmMessage(function=f"anybody.{operation}", cache=cache, payload=payload)
+    socket.send(data.SerializeToString())
+    return socket.recv()
+
+
+def test_the_cache_keeps_gives_and_forgets(ask: zmq.Socket[bytes]) -> None:
+    assert request(ask, "set", b"value", "key") == b"key"
+    assert request(ask, "get", b"key") == b"value"
+    assert request(ask, "delete", b"key") == b"key"
+    assert request(ask, "get", b"key") == b""
+
+
+def test_the_cache_makes_up_a_key_where_none_is_given(ask: zmq.Socket[bytes]) -> None:
+    key = request(ask, "set", b"value")
+    assert key
+    assert request(ask, "get", key) == b"value"
+
+
+@pytest.mark.parametrize(
+    ("operation", "payload"),
+    [("delete", b"absent"), ("frobnicate", b"x"), ("get", b"\xff"), ("", b"")],
+)
+def test_what_the_cache_can_not_do_is_answered_with_nothing_and_it_goes_on(
+    ask: zmq.Socket[bytes], operation: str, payload: bytes
+) -> None:
+    assert request(ask, operation, payload) == b""
+    assert request(ask, "set", b"value", "key") == b"key"
+
+
+def test_a_cache_request_that_is_no_message_is_answered_with_nothing(
+    ask: zmq.Socket[bytes],
+) -> None:
+    ask.send(b"\xff\xff")
+    assert ask.recv() == b""
+    assert request(ask, "set", b"", "empty") == b"empty"

@@ -1,0 +1,224 @@
+"""The router by hand: what it does with the frames of plain sockets of somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from pylm_lab.errors import WiringError
+from pylm_lab.parts.core import Router
+
+Plug = Callable[[str, str], zmq.Socket[bytes]]
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    with zmq.Context() as context:
+        yield context
+
+
+@pytest.fixture
+def plug(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[Plug]:
+    """A DEALER of this name, connected to an address, which never waits longer than 2 s."""
+    made = []
+
+    def connect(name: str, address: str) -> zmq.Socket[bytes]:
+        socket = context.socket(zmq.DEALER)
+        socket.routing_id = name.encode()
+        socket.rcvtimeo = 2000
+        socket.connect(address)
+        made.append(socket)
+        return socket
+
+    yield connect
+    for socket in made:
+        socket.close(linger=0)
+
+
+def a_router(context: zmq.Context[zmq.Socket[bytes]], **options: object) -> Router:
+    return Router("inproc://in", "inproc://out", context=context, **options)  # type: ignore[arg-type]
+
+
+def nothing_comes(socket: zmq.Socket[bytes]) -> bool:
+    return not socket.poll(30)
+
+
+def test_a_message_goes_to_the_part_that_the_route_names(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context)
+    router.register_inbound("Pull", route="Push")
+    router.register_outbound("Pub")
+    router.register_outbound("Push")
+    router.open()
+    pull, push, pub = (
+        plug("Pull", "inproc://in"),
+        plug("Push", "inproc://out"),
+        plug("Pub", "inproc://out"),
+    )
+    router.ready()
+    with router:
+        pull.send_multipart([b"", b"hello"])
+        assert push.recv_multipart() == [b"", b"hello"]
+        assert nothing_comes(pub)
+        push.send_multipart([b"", b"1"])
+        assert pull.recv_multipart() == [b"", b"1"]
+
+
+def test_without_a_route_a_message_is_acknowledged_and_goes_nowhere(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context)
+    router.register_inbound("Pull")
+    router.register_outbound("Push")
+    router.open()
+    pull, push = plug("Pull", "inproc://in"), plug("Push", "inproc://out")
+    router.ready()
+    with router:
+        pull.send_multipart([b"", b"hello"])
+        assert pull.recv_multipart() == [b"", b"1"]
+        assert nothing_comes(push)
+
+
+def test_a_blocking_inbound_part_gets_the_feedback_itself(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context)
+    router.register_inbound("Rep", route="Http", block=True)
+    router.register_outbound("Http", blocks=True)
+    router.open()
+    rep, http = plug("Rep", "inproc://in"), plug("Http", "inproc://out")
+    router.ready()
+    with router:
+        rep.send_multipart([b"", b"question"])
+        assert http.recv_multipart() == [b"", b"question"]
+        http.send_multipart([b"", b"the answer"])
+        assert rep.recv_multipart() == [b"", b"the answer"]
+
+
+def test_feedback_goes_on_to_a_second_outbound_part_once(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context)
+    router.register_inbound("Pull", route="Http")
+    router.register_outbound("Http", route="Pub", blocks=True)
+    router.register_outbound("Pub")
+    router.open()
+    pull, http, pub = (
+        plug("Pull", "inproc://in"),
+        plug("Http", "inproc://out"),
+        plug("Pub", "inproc://out"),
+    )
+    router.ready()
+    with router:
+        pull.send_multipart([b"", b"question"])
+        http.recv_multipart()
+        http.send_multipart([b"", b"the answer"])
+        assert pub.recv_multipart() == [b"", b"the answer"]
+        pub.send_multipart([b"", b"1"])
+        assert pull.recv_multipart() == [b"", b"1"]
+        assert nothing_comes(pub)
+        assert nothing_comes(http)
+
+
+def test_in_lockstep_one_message_is_in_the_whole_router(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context, lockstep=True)
+    router.register_inbound("A", route="Push")
+    router.register_inbound("B", route="Pub")
+    router.register_outbound("Push")
+    router.register_outbound("Pub")
+    router.open()
+    a, b = plug("A", "inproc://in"), plug("B", "inproc://in")
+    push, pub = plug("Push", "inproc://out"), plug("Pub", "inproc://out")
+    router.ready()
+    with router:
+        a.send_multipart([b"", b"first"])
+        assert push.recv_multipart() == [b"", b"first"]
+        b.send_multipart([b"", b"second"])
+        assert nothing_comes(pub)
+        push.send_multipart([b"", b"1"])
+        assert pub.recv_multipart() == [b"", b"second"]
+
+
+@pytest.mark.parametrize(("hold", "others_go_on"), [("server", False), ("part", True)])
+def test_a_blocking_outbound_part_holds_the_server_or_only_what_is_routed_to_it(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug, hold: str, others_go_on: bool
+) -> None:
+    router = a_router(context, hold=hold)
+    router.register_inbound("A", route="Http")
+    router.register_inbound("B", route="Pub")
+    router.register_outbound("Http", blocks=True)
+    router.register_outbound("Pub")
+    router.open()
+    a, b = plug("A", "inproc://in"), plug("B", "inproc://in")
+    http, pub = plug("Http", "inproc://out"), plug("Pub", "inproc://out")
+    router.ready()
+    with router:
+        a.send_multipart([b"", b"1st"])
+        assert http.recv_multipart() == [b"", b"1st"]
+        a.send_multipart([b"", b"2nd"])
+        b.send_multipart([b"", b"other"])
+        assert nothing_comes(http)
+        if others_go_on:
+            assert pub.recv_multipart() == [b"", b"other"]
+        else:
+            assert nothing_comes(pub)
+        http.send_multipart([b"", b"done"])
+        assert http.recv_multipart() == [b"", b"2nd"]
+
+
+def test_it_ends_after_the_number_of_messages_that_it_was_told(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context, messages=2)
+    router.register_inbound("Pull")
+    router.open()
+    pull = plug("Pull", "inproc://in")
+    router.ready()
+    for payload in (b"1", b"2", b"3"):
+        pull.send_multipart([b"", payload])
+    assert router.start() == b"router"
+    assert [pull.recv_multipart()[1], pull.recv_multipart()[1]] == [b"1", b"1"]
+    assert nothing_comes(pull)
+
+
+def test_an_unknown_route_names_the_part_the_route_and_the_nearest_name() -> None:
+    router = Router()
+    router.register_inbound("Pull", route="WorkerPsuh")
+    router.register_outbound("WorkerPush")
+    with pytest.raises(WiringError, match=r"'Pull'.*'WorkerPsuh'.*did you mean 'WorkerPush'"):
+        router.start()
+
+
+def test_a_route_to_an_inbound_part_says_so() -> None:
+    router = Router()
+    router.register_inbound("Pull", route="Other")
+    router.register_inbound("Other")
+    with pytest.raises(WiringError, match="'Other' is an inbound part"):
+        router.start()
+
+
+@pytest.mark.parametrize("name", ["", "\0x", "x" * 256, 3])
+def test_a_name_that_can_not_be_a_routing_id_is_refused(name: str) -> None:
+    with pytest.raises(WiringError, match="routing id"):
+        Router().register_inbound(name)
+
+
+def test_two_parts_of_one_name_are_refused_whatever_their_direction() -> None:
+    router = Router()
+    router.register_inbound("Same")
+    with pytest.raises(WiringError, match="two parts are called 'Same'"):
+        router.register_outbound("Same")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({"hold": "nobody"}, "hold='nobody'"), ({"window": 0}, "window=0")],
+)
+def test_options_that_mean_nothing_are_refused(options: dict[str, object], text: str) -> None:
+    with pytest.raises(WiringError, match=text):
+        Router(**options)  # type: ignore[arg-type]

@@ -1,0 +1,115 @@
+"""The stamp at a message's end, and the fields at its head, without protobuf."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pylm_lab import wire
+from pylm_lab.parts.messages_pb2 import PalmMessage, PalmTrace
+from pylm_lab.wire import Head, Stamp
+
+NUMBERS = st.integers(0, (1 << 64) - 1)
+STAMPS = st.builds(Stamp, NUMBERS, NUMBERS, NUMBERS)
+MESSAGES = st.builds(
+    PalmMessage,
+    pipeline=st.text(max_size=20),
+    client=st.text(max_size=20),
+    stage=st.integers(-(1 << 63), (1 << 63) - 1),
+    function=st.text(max_size=200),
+    cache=st.text(max_size=20),
+    payload=st.binary(max_size=300),
+)
+
+
+@given(MESSAGES, STAMPS)
+def test_a_stamp_is_read_replaced_and_removed(message: PalmMessage, stamp: Stamp) -> None:
+    plain = message.SerializeToString()
+    stamped = wire.write_stamp(plain, stamp)
+    assert wire.read_stamp(plain) is None
+    assert wire.read_stamp(stamped) == stamp
+    assert wire.strip_stamp(stamped) == plain
+    assert wire.strip_stamp(plain) == plain
+    assert wire.write_stamp(stamped, Stamp(1, 2, 3)) == wire.write_stamp(plain, Stamp(1, 2, 3))
+
+
+@given(MESSAGES, STAMPS, st.binary(max_size=300))
+def test_a_peer_that_knows_no_stamps_hands_it_on_at_the_end(
+    message: PalmMessage, stamp: Stamp, payload: bytes
+) -> None:
+    received = PalmMessage.FromString(wire.write_stamp(message.SerializeToString(), stamp))
+    received.payload = payload
+    assert wire.read_stamp(received.SerializeToString()) == stamp
+
+
+@given(MESSAGES, STAMPS)
+def test_the_stamp_is_what_the_proto_file_says(message: PalmMessage, stamp: Stamp) -> None:
+    stamped = wire.write_stamp(message.SerializeToString(), stamp)
+    assert list(PalmTrace.FromString(stamped).stamp) == list(stamp)
+
+
+@given(MESSAGES, STAMPS, STAMPS)
+def test_a_payload_that_is_a_recorded_message_stays_as_it_is(
+    inner: PalmMessage, old: Stamp, new: Stamp
+) -> None:
+    payload = wire.write_stamp(inner.SerializeToString(), old)
+    plain = PalmMessage(function="server.foo", payload=payload).SerializeToString()
+    assert wire.read_stamp(plain) is None
+    stamped = wire.write_stamp(plain, new)
+    assert wire.read_stamp(stamped) == new
+    assert PalmMessage.FromString(stamped).payload == payload
+    assert wire.strip_stamp(stamped) == plain
+
+
+@pytest.mark.parametrize("size", [0, 97, 98, 16_000, 16_353, 16_354, 70_000])
+def test_a_payload_of_any_length_may_end_like_a_stamp(size: int) -> None:
+    payload = wire.write_stamp(b"x" * size, Stamp(1, 2, 3))
+    plain = PalmMessage(payload=payload).SerializeToString()
+    assert wire.read_stamp(plain) is None
+    assert wire.read_stamp(wire.write_stamp(plain, Stamp(4, 5, 6))) == Stamp(4, 5, 6)
+
+
+@pytest.mark.parametrize("data", [b"", b"no message", b"\xff" * 40, b"\x0f", b"\x32\x7fshort"])
+def test_bytes_that_are_no_message_carry_a_stamp_all_the_same(data: bytes) -> None:
+    assert wire.read_stamp(wire.write_stamp(data, Stamp(1, 2, 3))) == Stamp(1, 2, 3)
+    assert wire.strip_stamp(wire.write_stamp(data, Stamp(1, 2, 3))) == data
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_too_strange_to_be_looked_at(data: bytes) -> None:
+    wire.read_stamp(data)
+    wire.strip_stamp(data)
+    head = wire.fields(data)
+    assert isinstance(head.function, str)
+    assert isinstance(head.payload, bytes)
+
+
+@given(MESSAGES)
+def test_the_fields_are_those_that_protobuf_reads(message: PalmMessage) -> None:
+    assert wire.fields(message.SerializeToString()) == Head(
+        message.pipeline,
+        message.client,
+        message.stage,
+        message.function,
+        message.cache,
+        message.payload,
+    )
+
+
+@given(MESSAGES, st.data())
+def test_a_cut_message_tells_what_it_can(message: PalmMessage, data: st.DataObject) -> None:
+    whole = message.SerializeToString()
+    head = wire.fields(whole[: data.draw(st.integers(0, len(whole)))])
+    assert message.payload.startswith(head.payload)
+    assert head.stage in (0, message.stage)
+    assert head.cache in ("", message.cache) or not head.payload
+
+
+def test_fields_of_later_versions_are_passed_over() -> None:
+    later = b"\x7a\x03new" + b"\x79" + bytes(8) + b"\x7d" + bytes(4) + b"\x78\x96\x01"
+    assert wire.fields(later + b"\x22\x05a.foo" + b"\x7b" + b"\x22\x05b.foo").function == "a.foo"
+
+
+def test_text_that_is_no_utf_8_is_shown_with_escapes() -> None:
+    assert wire.fields(b"\x22\x03a\xffb").function == "a\\xffb"
