@@ -27,7 +27,7 @@ TIMEOUT = 60
 
 def execute(path: Path, folder: str) -> Any:
     """The notebook, executed in the folder."""
-    notebook: Any = nbformat.read(path, as_version=4)
+    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
@@ -84,7 +84,8 @@ def main() -> int:
             path.write_text(f"{text.rstrip()}\n", encoding="utf-8", newline="\n")
             print(f"{path.name}: executed")
             continue
-        kept = words(nbformat.read(path, as_version=4))
+        committed = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        kept = words(committed)
         now = words(fresh)
         for (cell, before), (_, after) in zip(kept, now, strict=False):
             if before != after:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -140,6 +142,13 @@ def test_an_unknown_theme_view_or_server_is_an_error(trace: Trace) -> None:
         play(trace, view="side")
     with pytest.raises(WiringError, match="nobody"):
         play(trace, server="nobody")
+    with pytest.raises(LabError, match="int"):
+        play(7)
+
+
+def test_what_has_a_trace_is_played(trace: Trace) -> None:
+    cluster = SimpleNamespace(trace=trace)
+    assert play(cluster).html == play(trace).html
 
 
 # ------------------------------------------------------------------------------------ hostile texts
@@ -181,12 +190,12 @@ def test_texts_of_the_run_are_printable_in_the_record() -> None:
 def test_the_document_is_the_same_whatever_the_hash_seed() -> None:
     code = (
         "import sys; from test_player import run; from pylm_lab.draw.player import play\n"
-        "sys.stdout.write(play(run().end()).html)"
+        "sys.stdout.buffer.write(play(run().end()).html.encode())"
     )
     written = {
         subprocess.run(
             [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "1"},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             check=True,
         ).stdout

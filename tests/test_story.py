@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -568,12 +569,13 @@ def test_the_story_is_the_same_whatever_the_hash_seed() -> None:
     code = (
         "from build import Build; from pylm_lab.draw.story import EVERY, tell\n"
         "b = Build().master().run(1).run(2, worker='worker2', until='worker2:pull')\n"
-        "print(*tell(b.end(), kinds=EVERY), sep='\\n')"
+        "import sys; text = '\\n'.join(map(str, tell(b.end(), kinds=EVERY)))\n"
+        "sys.stdout.buffer.write(text.encode())"
     )
     told = {
         subprocess.run(
             [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "1"},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             check=True,
         ).stdout

@@ -31,11 +31,14 @@ MESSAGE = PalmMessage(
 ).SerializeToString()
 
 
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
 class Deaf(Hook):
     """A hook that overrides nothing."""
 
 
-def lockstep(context: zmq.Context, messages: int) -> float:
+def lockstep(context: Context, messages: int) -> float:
     """The baseline, of raw sockets."""
     ready = threading.Barrier(4)
 
@@ -46,8 +49,8 @@ def lockstep(context: zmq.Context, messages: int) -> float:
         with context.socket(zmq.PULL) as pull, context.socket(zmq.REQ) as req:
             pull.bind("inproc://in")
             req.routing_id = b"Pull"
-            ready.wait()
             req.connect("inproc://router.in")
+            ready.wait()
             for _ in range(messages):
                 req.send(parsed(pull.recv()))
                 req.recv()
@@ -59,10 +62,7 @@ def lockstep(context: zmq.Context, messages: int) -> float:
             ready.wait()
             for _ in range(messages):
                 name, empty, data = left.recv_multipart()
-                while True:
-                    right.get(zmq.EVENTS)
-                    right.send_multipart([b"Push", empty, data])
-                    break
+                right.send_multipart([b"Push", empty, data])
                 right.recv_multipart()
                 left.send_multipart([name, empty, b"1"])
 
@@ -70,8 +70,8 @@ def lockstep(context: zmq.Context, messages: int) -> float:
         with context.socket(zmq.PUSH) as push, context.socket(zmq.REP) as rep:
             push.bind("inproc://out")
             rep.routing_id = b"Push"
-            ready.wait()
             rep.connect("inproc://router.out")
+            ready.wait()
             for _ in range(messages):
                 push.send(parsed(rep.recv()))
                 rep.send(b"1")
@@ -89,7 +89,7 @@ def lockstep(context: zmq.Context, messages: int) -> float:
 def server(hook: Callable[[], Hook] | None, **options: object) -> Callable[..., float]:
     """A PULL part, the router and a PUSH part, with or without somebody who listens."""
 
-    def run(context: zmq.Context, messages: int) -> float:
+    def run(context: Context, messages: int) -> float:
         made = ServerTemplate(name="server", context=context, **options)  # type: ignore[arg-type]
         made.register_inbound(PullService, "Pull", "inproc://in", route="Push")
         made.register_outbound(PushService, "Push", "inproc://out")
@@ -101,7 +101,7 @@ def server(hook: Callable[[], Hook] | None, **options: object) -> Callable[..., 
     return run
 
 
-def _pump(context: zmq.Context, into: str, out: str, messages: int) -> float:
+def _pump(context: Context, into: str, out: str, messages: int) -> float:
     """Seconds from the first message sent to the last one received, by one thread each."""
 
     def send() -> None:

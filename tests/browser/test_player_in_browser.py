@@ -175,6 +175,16 @@ def test_credits_and_requests_are_shown_on_request(opened: Open, trace: Trace) -
     assert [tab.text("sentence"), *tab.run(WALK, "step", 99)] == every
 
 
+def test_the_note_says_that_this_is_a_record_and_when_it_was(opened: Open, trace: Trace) -> None:
+    tab = opened(play(trace).html)
+    began = trace.events[next(hop.begins for hop in trace.hops if hop.kind == "message")].at
+    note = f"recorded run · seeded 1 · step 1 of 24 · operation {began}"
+    assert tab.text("note") == note
+    free = Build(clock="ns").master().run(1, until="client:push").trace
+    tab = opened(play(free).html)
+    assert re.fullmatch(r"recorded run · free · step 1 of 1 · after 0\.0\d\d ms", tab.text("note"))
+
+
 # ------------------------------------------------------------------------------------- the diagram
 
 

@@ -21,12 +21,12 @@ from typing import Any, Literal
 from pylm_lab.draw.animation.gif import Gif
 from pylm_lab.draw.animation.pace import Film, pace
 from pylm_lab.draw.animation.stage import Mark, Stage
+from pylm_lab.draw.figure.drawing import trace_of
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.draw.scene import Scene
 from pylm_lab.draw.story import first_server, tell
 from pylm_lab.draw.style import Theme, theme_named
 from pylm_lab.errors import LabError
-from pylm_lab.trace import Trace
 
 __all__ = ["Animation", "animate"]
 
@@ -35,7 +35,7 @@ _FPS = 20.0
 
 
 def animate(
-    trace: Trace,
+    what: object,
     *,
     view: str = "router",
     theme: Literal["light", "dark"] = "light",
@@ -47,8 +47,9 @@ def animate(
 ) -> Animation:
     """A film of a run: one message followed on its whole way, then the others, all at their pace.
 
-    It lasts at most 20 seconds; steps that do not fit, or are more than `max_steps`, are left out,
-    and the film says so. `fps` is rounded to the hundredths of a second that a GIF counts in.
+    `what` is a Trace, or anything that has a `trace` (a cluster). The film lasts at most 20
+    seconds; steps that do not fit, or are more than `max_steps`, are left out, and the film says
+    so. `fps` is rounded to the hundredths of a second that a GIF counts in.
 
     Raises:
         LabError: an unknown view, theme or format, a rate out of 1 to 50, nothing to draw.
@@ -59,6 +60,7 @@ def animate(
     if not 1 <= fps <= 50:
         raise LabError(f"{fps!r} frames a second: a GIF can show from 1 to 50")
     look = theme_named(theme)
+    trace = trace_of(what)
     server = first_server(trace) if server is None else server
     scene = router_scene(trace, title=title, format=format, server=server)
     steps = tell(trace, server=server)

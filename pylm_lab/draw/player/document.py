@@ -45,7 +45,7 @@ _THEMES = ("auto", *THEMES)
 
 
 def play(
-    trace: Trace,
+    what: object,
     *,
     view: str = "router",
     theme: Literal["auto", "light", "dark"] = "auto",
@@ -54,13 +54,15 @@ def play(
 ) -> Player:
     """A player over a trace; in a notebook it shows itself, `save` writes it as a file.
 
-    `theme="auto"` follows the reader's system. `title` replaces the scene's; `server` chooses which
-    server is drawn where the trace has several.
+    `what` is a Trace, or anything that has a `trace` (a cluster). `theme="auto"` follows the
+    reader's system. `title` replaces the scene's; `server` chooses which server is drawn where the
+    trace has several.
 
     Raises:
-        LabError: an unknown view or theme.
+        LabError: an unknown view or theme, or nothing that has a trace.
         WiringError: the trace has no such server.
     """
+    trace = what if isinstance(what, Trace) else _trace_of(what)
     if view not in _VIEWS:
         raise LabError(f"no view {view!r}: choose one of {', '.join(map(repr, _VIEWS))}")
     if theme not in _THEMES:
@@ -69,6 +71,13 @@ def play(
         server = first_server(trace)
     scene = _blank(title) if server is None else router_scene(trace, title=title, server=server)
     return Player(trace, scene, tell(trace, kinds=EVERY, server=server), theme)
+
+
+def _trace_of(what: object) -> Trace:
+    # What paints is only loaded for what can't be played as it is.
+    from pylm_lab.draw.figure.drawing import trace_of
+
+    return trace_of(what)
 
 
 class Player:

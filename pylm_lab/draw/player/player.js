@@ -22,6 +22,12 @@
   const name = (actor) => actors[actor].name;
   const called = (actor) => (actor < 0 ? "somebody" : actors[actor].called ?? name(actor));
 
+  // When it began: an operation of a controlled run, or time since the first event.
+  function when(n) {
+    const at = steps.at[n];
+    return record.clock === "step" ? `operation ${count(at)}` : `after ${(at / 1e6).toFixed(3)} ms`;
+  }
+
   // How many entries of a sorted list are not beyond n.
   function upTo(list, n) {
     let low = 0;
@@ -343,6 +349,7 @@
     const where = empty ? "no step" : `step ${count(at + 1)} of ${count(chosen.length)}`;
     el("scrub").setAttribute("aria-valuetext", where);
     el("where").textContent = where;
+    el("when").textContent = empty ? "" : ` · ${when(n)}`;
     if (empty) {
       el("sentence").textContent = "Nothing of this kind happens in this record.";
       paintList();

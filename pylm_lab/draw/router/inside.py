@@ -180,7 +180,7 @@ def _clear(g: Geometry, row: Row, a: float, b: float) -> float:
         g.ends[other.number, end]
         for other in g.plan.drawn
         if other is not row
-        for end in (other.source, other.target)
+        for end in ((other.source, other.target) if g.plan.is_hook(other) else (other.target,))
         if lo < g.ends[other.number, end] < hi
     ]
     free = [middle, *(y + d for y in wires for d in (-r - 5, r + 5))]

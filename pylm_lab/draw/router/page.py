@@ -88,7 +88,7 @@ class Page:
             if run.zone == zone
             for group in run.groups
         ]
-        return max([least, *(RIM * (n - 1) / 2 + 6 for n in meeting)])
+        return max([least, *(RIM * (n - 1) / 2 + 7 for n in meeting)])
 
     # Across
 
