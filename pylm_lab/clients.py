@@ -99,16 +99,16 @@ class Client(CacheUser):
                     f"the server at {self.db_address} is called {found!r}, not "
                     f"{self.server_name!r}: mend the name or the address"
                 )
-        for port, address, key in (
-            (self.push, push_address, "pull_address"),
-            (self.sub, sub_address, "pub_address"),
+        for port, address, key, part in (
+            (self.push, push_address, "pull_address", "PullService"),
+            (self.sub, sub_address, "pub_address", "PubService"),
         ):
             if not address:
                 found = "" if this_config else self._look_up(key)
                 if not found:
                     raise WiringError(
-                        f"{self.id} knows no {key} of {self.server_name!r}: the server publishes "
-                        "none, so give push_address and sub_address"
+                        f"{self.id} knows no {key} of {self.server_name!r}: the server has no "
+                        f"{part} to tell one. Register one, or give push_address and sub_address"
                     )
                 address = found
             self.act("connect", port)

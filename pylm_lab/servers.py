@@ -212,16 +212,16 @@ class Worker(CacheUser):
         self._uuid = self.ids.text()
 
     def run(self) -> None:
-        for port, address, key in (
-            (self.pull, self.push_address, "worker_push_address"),
-            (self.push, self.pull_address, "worker_pull_address"),
+        for port, address, key, part in (
+            (self.pull, self.push_address, "worker_push_address", "WorkerPushService"),
+            (self.push, self.pull_address, "worker_pull_address", "WorkerPullService"),
         ):
             if address is None:
                 found = self.get(key)
                 if found is None:
                     raise WiringError(
-                        f"{self.id}: the cache at {self.db.address} has no {key!r}: is it that of "
-                        "a master?"
+                        f"{self.id} knows no {key} of its server: it has no {part} to tell one. "
+                        f"Register one, or look whether {self.db.address} is a master's cache"
                     )
                 address = found.decode()
             self.act("connect", port)

@@ -172,7 +172,7 @@ class Sizes:
     row: float = 66
     gap: float = 22
     bar: float = 28
-    bus_gap: float = 19
+    bus_gap: float = 20
     stem: float = 17
     drop: float = 17
     below_bus: float = 26

@@ -55,7 +55,9 @@ class Film(NamedTuple):
 
 def pace(trace: Trace, steps: Sequence[Step], *, closing: str, most: int | None = None) -> Film:
     """The film of these steps, which ends with the caption `closing`. `most` limits the steps."""
-    shown = list(steps if most is None else steps[:most])
+    # However fast they go, no more than these can set out in time.
+    fit = int(LONGEST / _RUN[1])
+    shown = list(steps[: fit if most is None else min(fit, most)])
     for share in (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0):
         moves = _moves(trace, shown, share)
         if _end(moves) + REST <= LONGEST:

@@ -36,8 +36,6 @@ __all__ = ["Mark", "Stage"]
 
 #: Pixels of the glow's width, and how much of it is left on the way that a message came.
 _GLOW, _FAINT = 13.0, 0.42
-#: Small discs that rest in one place; for more, how many.
-_DISCS = 3
 #: Seconds for which a cross shows where a message was lost.
 _MOURNING = 1.5
 
@@ -163,11 +161,18 @@ class Stage:
                     here.setdefault(place, []).extend(shown)
                     more[place] = more.get(place, 0) + pile.size - len(pile.first)
         for place, discs in here.items():
-            rest = more[place] + len(discs[_DISCS:])
+            named = discs[: 2 if any(len(number) > 2 for number, _ in discs) else 3]
+            rest = more[place] + len(discs) - len(named)
             tail = [(f"+{rest}", "waiting")] if rest else []
-            for k, (number, look) in enumerate([*discs[:_DISCS], *tail]):
-                x, y = place.x + place.dx * k, place.y + place.dy * k
-                yield Mark(self._disc(number, look), round(x), round(y))
+            at = 0.0
+            for number, look in [*named, *tail]:
+                plate = self._disc(number, look)
+                wider = (plate.item.w - 16) / 16 if isinstance(plate.item, Pill) else 0.0
+                wider = wider if place.dx else 0.0
+                at += wider / 2
+                x, y = place.x + place.dx * at, place.y + place.dy * at
+                yield Mark(plate, round(x), round(y))
+                at += 1 + wider / 2
 
     def _travel(self, n: int, at: float) -> Iterator[Mark]:
         """The message of a move, where it is by now."""
@@ -213,10 +218,14 @@ class Stage:
     def _disc(self, number: str, look: str) -> Plate:
         """A message that is moving, held, or waiting."""
         radius, size = (10.0, 10.5) if look == "moving" else (8.0, 8.0)
-        wide = advance(number, size, True)
-        size *= min(1.0, (2 * radius - 5) / wide) if wide else 1.0
-        badge = Badge(id="disc", x=0, y=0, text=number, role="line", r=radius, size=size)
-        return Plate(badge, self._looks[look])
+        disc: Badge | Pill
+        if len(number) < 3:
+            disc = Badge(id="disc", x=0, y=0, text=number, role="line", r=radius, size=size)
+        else:
+            # What does not fit into a disc gets a lozenge.
+            wide = advance(number, size, True) + 9
+            disc = Pill(id="disc", x=0, y=0, text=number, w=wide, h=2 * radius - 2, size=size)
+        return Plate(disc, self._looks[look])
 
     # Looked up
 

@@ -55,9 +55,11 @@
   }
 
   // A number on a disc, which grows to a lozenge where it must.
+  const widthOf = (text, height) => height * Math.max(1, text.length * 0.36 + 0.38);
+
   function disc(x, y, height, text, look) {
     const size = height * (text.length < 2 ? 0.58 : 0.54);
-    const width = text.length < 3 ? height : (text.length * 0.66 + 0.7) * size;
+    const width = widthOf(text, height);
     const body = svg("g", { class: "body" });
     body.append(
       svg("rect", { x: -width / 2, y: -height / 2, width, height, rx: height / 2, class: look }),
@@ -131,19 +133,22 @@
         if (!place || !pile || !pile[0]) continue;
         const here = piles.get(String(place)) ?? { place, shown: [], more: 0 };
         piles.set(String(place), here);
-        for (const number of pile.slice(1)) {
-          if (here.shown.length < 3) here.shown.push([numbers[number], look]);
-          else here.more += 1;
-        }
+        for (const number of pile.slice(1)) here.shown.push([numbers[number], look]);
         here.more += pile[0] - (pile.length - 1);
       }
     }
     const nodes = [];
     for (const { place: [x, y, dx, dy], shown, more } of piles.values()) {
-      const all = more ? [...shown, [`+${more}`, "waiting"]] : shown;
-      all.forEach(([text, look], k) => {
-        nodes.push(disc(x + dx * k, y + dy * k, 15, text, look === "held" ? "" : "waits"));
-      });
+      // Three by name, or two if they are long; the others are counted.
+      const named = shown.slice(0, shown.some(([text]) => text.length > 2) ? 2 : 3);
+      const rest = more + shown.length - named.length;
+      let at = 0;
+      for (const [text, look] of rest ? [...named, [`+${rest}`, "waiting"]] : named) {
+        const wider = dx ? (widthOf(text, 15) - 15) / 16 : 0;
+        at += wider / 2;
+        nodes.push(disc(x + dx * at, y + dy * at, 15, text, look === "held" ? "" : "waits"));
+        at += 1 + wider / 2;
+      }
     }
     el("rest").replaceChildren(...nodes);
   }

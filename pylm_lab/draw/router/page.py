@@ -350,11 +350,11 @@ class Page:
         if hints and plan.bottom:
             y += s.link + (6 if plan.slots else s.wall)
         elif hints:
-            y += s.wall + 30
+            y += 33
         elif plan.bottom:
             y += 26
         self.bottom_y: dict[str, float] = {}
-        if hints and not self.linked:
+        if hints and plan.bottom and not self.linked:
             y += 10
         r, drop = self.client_r, 0.0
         for group in plan.bottom:

@@ -196,8 +196,8 @@ def _pair(g: Geometry, sheet: Sheet, room: Room, run: Run) -> None:
     w = advance(text, t)
     for x, y, anchor in _places(g, run, w):
         left = x - {"start": 0.0, "middle": w / 2, "end": w}[anchor]
-        place = Rect(left, y - 0.76 * t, left + w, y + 0.24 * t)
-        if room.free(place, gap=1):
+        place = Rect(left, y - 0.84 * t, left + w, y + 0.25 * t)
+        if room.free(place, gap=1.5):
             room.take(f"{run.id}.pair", place)
             sheet.text(f"{run.id}.pair", x, y, text, t, "muted", anchor=anchor)
             return
