@@ -83,6 +83,7 @@ class Painter:
         self.order = 1
 
     def paint(self, items: tuple[Item, ...]) -> None:
+        """Paint the items, the first lowest."""
         paint = {
             Box: self._box,
             Disc: self._disc,

@@ -350,7 +350,7 @@ class Page:
         if hints and plan.bottom:
             y += s.link + (6 if plan.slots else s.wall)
         elif hints:
-            y += 33
+            y += (0 if plan.slots else s.wall) + 34
         elif plan.bottom:
             y += 26
         self.bottom_y: dict[str, float] = {}

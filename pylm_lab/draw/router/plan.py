@@ -38,10 +38,12 @@ class Group:
 
     @property
     def id(self) -> str:
+        """The first peer's id, marked where it is a stack."""
         return f"{self.peers[0].id}.stack" if self.stack else self.peers[0].id
 
     @property
     def count(self) -> int:
+        """That of its peers together."""
         return sum(peer.count for peer in self.peers)
 
     def holds(self, peer: str) -> bool:
@@ -68,6 +70,7 @@ class Run:
 
     @property
     def id(self) -> str:
+        """The port's id and the zone: what its wires, count and label begin with."""
         return f"{self.port.id}.{self.zone}"
 
     @property
@@ -105,6 +108,7 @@ class Plan:
 
     @property
     def columns(self) -> tuple[list[Part], list[Part]]:
+        """Inbound and outbound parts."""
         return self.inbound, self.outbound
 
     @property
