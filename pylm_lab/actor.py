@@ -41,6 +41,8 @@ class Run:
     hooks: hook.Hooks = field(default_factory=hook.Hooks)
     gate: Gate | None = None
     seed: int | None = None
+    #: For services without an address: `inproc`, or `tcp` for free ports of this machine.
+    transport: str = "tcp"
 
 
 class Actor(Loop):
@@ -66,6 +68,8 @@ class Actor(Loop):
         #: The error that ended its loop, or None.
         self.reason: BaseException | None = None
         self.thread: threading.Thread | None = None
+        #: Nobody waits for its end any more: it closes its sockets itself.
+        self.abandoned = False
         self.is_open = False
         self._was_opened = False
         #: The hooks that belong to the run, not to the actor.
@@ -99,6 +103,7 @@ class Actor(Loop):
 
     def enter(self, run: Run) -> None:
         """Take part in a run: hear its hooks, wait at its gate, use its context."""
+        self.not_running()
         self.context = run.context or self.context
         self.gate = run.gate
         self.seed = run.seed
@@ -158,6 +163,11 @@ class Actor(Loop):
         """The actor's work; ends when `next` or `emit` raise `Stopped`."""
         raise NotImplementedError
 
+    def not_running(self) -> None:
+        """Raise RunError if its thread is alive."""
+        if self.is_running:
+            raise RunError(f"{self.id} runs already: stop it first, or make another one")
+
     def start(self) -> bytes:
         """Run until ended, in this thread; returns the name. Opens the sockets if need be."""
         self.open()
@@ -170,7 +180,14 @@ class Actor(Loop):
         return self.name.encode()
 
     def launch(self) -> None:
-        """Run in a thread of its own."""
+        """Run in a thread of its own.
+
+        Raises:
+            RunError: it runs already.
+        """
+        self.not_running()
+        if self._stopping:
+            self.cleanup()
         self.open()
         self.thread = threading.Thread(target=self.work, name=self.id, daemon=True)
         if self.gate is not None:
@@ -188,7 +205,7 @@ class Actor(Loop):
         self.hooks.actor_started(self.id, self.tick())
         try:
             self.run()
-        except Stopped:
+        except (Stopped, zmq.ContextTerminated):
             pass
         except Exception as error:
             self.reason = error
@@ -202,6 +219,8 @@ class Actor(Loop):
             self.ended()
             if gate is not None:
                 gate.end(self)
+            elif self.abandoned:
+                self.cleanup(linger=0)
 
     def ended(self) -> None:
         """Called in the actor's thread when its loop has ended."""
@@ -245,7 +264,7 @@ class Actor(Loop):
             self.is_open = False
         milliseconds = int(linger * 1000)
         for port in self.ports:
-            if port.is_open:
+            if port.is_open and not self.abandoned:
                 port.sweep(f"{self.name} ended before it received it")
             for address in port.addresses:
                 if not port.binds:
@@ -256,7 +275,8 @@ class Actor(Loop):
             return
         for port in self.ports:
             port.close(milliseconds)
-        self._ears.unbind(bound_address(self._ears))
+        if not self.abandoned:
+            self._ears.unbind(bound_address(self._ears))
         self._ears.close(linger=0)
         self._voice.close(linger=0)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
@@ -29,6 +31,7 @@ class Client(CacheUser):
     """Talks to a server: `eval` for one message, `job` for many, `get`, `set`, `delete`.
 
     It looks up the server's addresses in its cache when it is made, and waits for it if need be.
+    Calls may overlap, as in a loop over `job` that calls `eval`; one thread at a time may call.
 
     Args:
         server_name: the server's name.
@@ -77,6 +80,10 @@ class Client(CacheUser):
         self.push = self.add_port("push", zmq.PUSH, binds=False, sends="message")
         self.sub = self.add_port("sub", zmq.SUB, binds=False, receives="message")
         self.db.address = db_address
+        #: The calls that are open: the pipeline's id → the answers that have come, in order.
+        self._calls: dict[str, deque[bytes]] = {}
+        #: Held while a call waits; whoever closes the sockets takes it first.
+        self._waits = threading.RLock()
         if run is not None:
             self.enter(run)
         if self.gate is not None:
@@ -173,13 +180,16 @@ class Client(CacheUser):
         self, function: str, source: Iterator[bytes], messages: int, cache: str
     ) -> Iterator[bytes]:
         pipeline = self.ids.text()
-        topic = self.uuid.encode()
+        inbox = self._open_call(pipeline)
         answered = asked = 0
-        self._subscribe(topic)
+        waiting: tuple[Port, list[bytes]] | None = None
+        more = True
         try:
-            waiting: tuple[Port, list[bytes]] | None = None
-            more = True
             while answered < messages:
+                if inbox:
+                    answered += 1
+                    yield inbox.popleft()
+                    continue
                 if waiting is None and more:
                     try:
                         payload = next(source)
@@ -195,13 +205,38 @@ class Client(CacheUser):
                     raise NoAnswer(self._silence(function, answered, messages)) from error
                 if port is self.push:
                     waiting = None
-                    continue
-                answer = self._answer(frames, topic, pipeline)
-                if answer is not None:
-                    answered += 1
-                    yield answer.payload
+                else:
+                    self._sort(frames)
         finally:
-            self._unsubscribe(topic)
+            self._close_call(pipeline)
+
+    def _open_call(self, pipeline: str) -> deque[bytes]:
+        """Where the answers of a call arrive; the first call that is open subscribes for all."""
+        if not self.is_open:
+            raise self._closed()
+        if not self._calls:
+            self._subscribe(self.uuid.encode())
+        return self._calls.setdefault(pipeline, deque())
+
+    def _close_call(self, pipeline: str) -> None:
+        del self._calls[pipeline]
+        if not self._calls:
+            self._unsubscribe(self.uuid.encode())
+
+    def _sort(self, frames: list[bytes]) -> None:
+        """Put an answer where its call finds it; what answers none is dropped, and told so."""
+        if frames[0] != self.uuid.encode():
+            if not frames[0].startswith(READY):
+                self.sub.drop(frames, "it is for somebody whose id begins alike")
+            return
+        message = read(self.sub, frames)
+        if message is None:
+            return
+        inbox = self._calls.get(message.pipeline)
+        if inbox is None:
+            self.sub.drop(frames, "it answers an earlier call, which has ended")
+        else:
+            inbox.append(message.payload)
 
     def _message(
         self, pipeline: str, function: str, cache: str, payload: bytes, position: int
@@ -218,18 +253,6 @@ class Client(CacheUser):
             cache=cache,
             payload=payload,
         ).SerializeToString()
-
-    def _answer(self, frames: list[bytes], topic: bytes, pipeline: str) -> PalmMessage | None:
-        """The message in these frames if it answers this call; else it is dropped, and told so."""
-        if frames[0] != topic:
-            if not frames[0].startswith(READY):
-                self.sub.drop(frames, "it is for somebody whose id begins alike")
-            return None
-        message = read(self.sub, frames)
-        if message is not None and message.pipeline != pipeline:
-            self.sub.drop(frames, "it answers an earlier call, which has ended")
-            return None
-        return message
 
     def _silence(self, function: str, answered: int, messages: int) -> str:
         wanted = "" if messages == sys.maxsize else f" of {messages}"
@@ -273,9 +296,38 @@ class Client(CacheUser):
         if self.gate is not None:
             self.gate.touch(port)
 
+    def next(
+        self,
+        ports: tuple[Port, ...],
+        sending: tuple[Port, list[bytes]] | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Port, list[bytes]]:
+        with self._waits:
+            if not self.is_open:
+                raise self._closed()
+            try:
+                return super().next(ports, sending, timeout)
+            except Stopped:
+                raise RunError(f"{self.id} was stopped while a call waited") from None
+
+    def _closed(self) -> RunError:
+        return RunError(f"{self.id} is closed: make a new client")
+
+    def launch(self) -> None:
+        """A client runs nothing by itself: call `eval` or `job`."""
+        raise RunError(f"{self.id} is a client, which runs nothing by itself: call eval or job")
+
+    def start(self) -> bytes:
+        """A client runs nothing by itself: call `eval` or `job`."""
+        self.launch()
+        return b""
+
     def close(self) -> None:
         """Close its sockets; what was sent leaves before. A second time does nothing."""
-        self.cleanup()
+        if self.gate is None:
+            self.stop()  # a call that waits in another thread ends with an error
+        with self._waits:
+            self.cleanup()
 
     def __enter__(self) -> Self:
         return self

@@ -153,8 +153,8 @@ class _Party:
     """Who takes part in a run. It doesn't know the cluster, which so can be forgotten."""
 
     def __init__(self, seed: int | None, transport: str) -> None:
-        self.run = Run(seed=seed, gate=None if seed is None else Gate.seeded(seed))
-        self.transport = transport
+        gate = None if seed is None else Gate.seeded(seed)
+        self.run = Run(seed=seed, gate=gate, transport=transport)
         self.begun = False
         self.ended = False
         self.servers: list[ServerTemplate] = []
@@ -176,7 +176,15 @@ class _Party:
             )
         if actor in self.servers or actor in self.workers:
             raise WiringError(f"{actor.name!r} takes part already: add a second one for two")
-        actor.id = self._unique(actor.name)
+        if actor.is_running:
+            raise RunError(f"{actor.name!r} runs already, elsewhere: stop it first")
+        if isinstance(actor, Worker) and self.begun:
+            self.server(actor.serves, actor.name)  # it must be there
+        if isinstance(actor, Worker) and actor.nameless:
+            actor.name, actor.nameless = self._unique("worker"), False
+            actor.id = actor.name
+        else:
+            actor.id = self._unique(actor.name)
         if isinstance(actor, ServerTemplate):
             self.servers.append(actor)
             if self.begun:
@@ -190,6 +198,9 @@ class _Party:
         self._not_ended()
         found = self.server(server, "a client")
         self.begin()
+        unknown = sorted(set(options) - {"name", "timeout", "session"})
+        if unknown:
+            raise WiringError(f"a client has no option {unknown[0]!r}: name, timeout or session")
         name = self._unique(options.pop("name", "client"))
         client = Client(found.name, _cache_of(found), name=name, run=self.run, **options)
         self.clients.append(client)
@@ -253,9 +264,6 @@ class _Party:
 
     def _start_server(self, server: ServerTemplate) -> None:
         server.enter(self.run)
-        for part in server.parts_by_name.values():
-            if part.listen_to.binds and not part.listen_address and self.transport == "inproc":
-                part.listen_address = f"inproc://{server.id}.{part.name}"
         server.launch()
         self._settle()
 
@@ -263,8 +271,7 @@ class _Party:
         for worker in workers:
             server = self.server(worker.serves, worker.name)
             worker.serves = server.id
-            if not worker.db_address:
-                worker.db_address = _cache_of(server)
+            worker.db_found = _cache_of(server)
             worker.enter(self.run)
             worker.launch()
         self._settle()
@@ -284,9 +291,12 @@ class _Party:
         gate = self.run.gate
         if self.ended:
             return
-        if gate is not None and self.begun:
-            gate.settle(self._me)
-        self._end(timeout)
+        try:
+            if gate is not None and self.begun:
+                gate.limit = None
+                gate.settle(self._me)
+        finally:
+            self._end(timeout)
 
     def abort(self) -> None:
         """End at once, in whatever order."""
@@ -297,7 +307,6 @@ class _Party:
         self._end(DEADLINE)
 
     def _end(self, timeout: float) -> None:
-        self.ended = True
         until = time.monotonic() + timeout
         for worker in self.workers:
             worker.stop()
@@ -308,16 +317,22 @@ class _Party:
         for server in self.servers:
             server.stop(max(0.1, until - time.monotonic()))
         # Last, so that whatever is still published finds somebody who says that it came too late.
-        for actor in (*self.workers, *self.clients):
-            if not actor.is_running:
-                actor.cleanup()
+        for client in self.clients:
+            client.close()
+        for worker in self.workers:
+            worker.abandoned = worker.is_running
+            if not worker.is_running:
+                worker.cleanup()
         left = [actor.id for actor in self._actors() if actor.is_running]
         if left:
-            _log.error("still running after %g s, and left to themselves: %s", timeout, left)
+            _log.error(
+                "still running after %g s, and left to themselves: %s", timeout, ", ".join(left)
+            )
         elif self.run.gate is not None:
             self.run.gate.finish()
         if self.run.context is not None:
             _term(self.run.context, DEADLINE)
+        self.ended = True
 
     def _actors(self) -> list[Actor]:
         inside: list[Actor] = [actor for server in self.servers for actor in server.actors]
@@ -349,7 +364,7 @@ def _wait_for(worker: Worker, timeout: float = 5.0) -> None:
         if worker.reason is not None:
             raise worker.reason
         if time.monotonic() > until:
-            raise RunError(f"{worker.id} is not ready after {timeout:g} s: {worker.db_address}")
+            raise RunError(f"{worker.id} is not ready after {timeout:g} s: {worker.db.address}")
 
 
 def _term(context: zmq.Context[zmq.Socket[bytes]], deadline: float) -> None:

@@ -283,6 +283,9 @@ class Loop:
         stamp = wire.read_stamp(data)
         if stamp is None:
             id, parent = self.ids.number(), 0 if self.originates else self._current
+            if self.originates:
+                self._lamport += 1
+                return wire.write_stamp(data, wire.Stamp(id, parent, self._lamport))
         elif stamp.id in self._sent:
             id, parent = self.ids.number(), stamp.id
         elif outer:

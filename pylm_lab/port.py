@@ -276,7 +276,7 @@ class Port:
             self._recv = self._send = self._get = _closed
             for address in self.addresses:
                 # ZeroMQ frees the name in a thread of its own when it closes, at once when asked.
-                if self.binds and address.startswith("inproc:"):
+                if self.binds and address.startswith("inproc:") and not socket.context.closed:
                     socket.unbind(address)
             self.addresses = []
             socket.close(linger=linger)

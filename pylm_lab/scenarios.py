@@ -55,6 +55,9 @@ class Scenario:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise WiringError(f"scenario {self.name!r} has no option {name!r}: it has {known}")
+        for name, value in options.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise WiringError(f"{name}={value!r}: scenario {self.name!r} needs at least 1")
         return self._play(cluster, **options)
 
     def run(

@@ -30,8 +30,11 @@ __all__ = ["Gate", "Operation", "Stopped"]
 SLICE = 0.2
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the way in which an actor's loop ends
-    """Raised in an actor that was told to stop, at its next operation."""
+class Stopped(BaseException):
+    """Raised in an actor that was told to stop, at its next operation.
+
+    No Exception, so that a user's function that catches those does not take it for its own.
+    """
 
 
 class Door(Protocol):
@@ -196,6 +199,9 @@ class Gate:
             self._negotiate(turn)
         except Stopped:
             pass
+        except BaseException:
+            self._over = True  # as in `ask`
+            raise
         finally:
             turn.waiting = False
 
@@ -211,11 +217,6 @@ class Gate:
         """The port is at this link from now on."""
         self._links[address][port] = None
         self.touch(port)
-
-    def left(self, port: Door, address: str) -> None:
-        """The port is at this link no longer."""
-        self.touch(port)
-        self._links[address].pop(port, None)
 
     def touch(self, port: Door) -> None:
         """Something happened at the port: who waits at the other end looks again."""

@@ -121,24 +121,22 @@ class CacheUser(Actor):
             cache="" if value is None else key,
             payload=key.encode() if value is None else value,
         )
-        sent = False
         try:
             self.next((), (self.db, [message.SerializeToString()]), self.patience)
-            sent = True
             return self.next((self.db,), None, self.patience)[1][-1]
         except NoAnswer as error:
+            self._renew()
             raise NoAnswer(
                 f"{self.id} asked the cache at {self.db.address} for {operation} {key!r}: no "
                 f"answer within {self.patience:g} s. Is the server running there?"
             ) from error
         except BaseException:
-            if sent:
-                self._renew()
+            self._renew()
             raise
 
     def _renew(self) -> None:
         """A REQ that was left without its answer can't ask again: take a new one."""
-        if self.gate is None and self.db.is_open:
+        if self.gate is None and self.db.is_open and self.is_open:
             self.db.close()
             self.db.open(self.context)
 
@@ -183,12 +181,16 @@ class Worker(CacheUser):
         context: Context | None = None,
     ) -> None:
         super().__init__(name or Ids(None, "worker").text(), context=context or zmq_context)
+        #: Nobody has given it a name: a cluster may.
+        self.nameless = not name
         self.logger.setLevel(log_level)
         self.db_address = db_address
         self.push_address = push_address
         self.pull_address = pull_address
         self.messages = messages
         self.serves = server
+        #: Where a cluster has found the cache of the server.
+        self.db_found = ""
         self.message = PalmMessage()
         #: Set when it is connected and waits for its first message.
         self.is_ready = threading.Event()
@@ -202,8 +204,9 @@ class Worker(CacheUser):
 
     def open(self) -> None:
         self.is_ready.clear()
-        self.db.address = self.db_address
-        if not self.db_address and (self.push_address is None or self.pull_address is None):
+        self.db.address = self.db_address or self.db_found
+        self.pull.address = self.push.address = ""
+        if not self.db.address and (self.push_address is None or self.pull_address is None):
             raise WiringError(
                 f"{self.id} knows no server: give it db_address, or push_address and pull_address, "
                 "or add it to a cluster with server=…"
@@ -247,7 +250,7 @@ class Worker(CacheUser):
             return b"0"
         try:
             result = function(message.payload)
-        except Exception:
+        except (Exception, SystemExit):  # exit() ends a call, not the worker
             self.logger.exception("%s: %s failed", self.id, name)
             return b"0"
         if not isinstance(result, bytes):

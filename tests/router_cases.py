@@ -5,6 +5,7 @@ They go through the real Recorder, so they are what it makes of such events.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -736,6 +737,21 @@ def hooks() -> Trace:
     return m.stop()
 
 
+def bundles() -> Trace:
+    """Many wires to the first of many parts, and several rows from one part."""
+    m = Made()
+    m.router()
+    m.part("WorkerPull", "inbound", "WorkerPullService", "PULL binds")
+    m.part("WorkerPush", "outbound", "WorkerPushService", "PUSH binds")
+    for k in range(8):
+        m.part(f"In{k + 1}", "inbound", "PullService", "PULL binds")
+        m.part(f"Out{k + 1}", "outbound", "PushService", "PUSH binds")
+        m.route(f"In{k + 1}", "WorkerPush" if k < 7 else "Out1")
+    for k in range(3):
+        m.route("WorkerPull", f"Out{k + 1}")
+    return m.recorder.trace
+
+
 def stores() -> Trace:
     """Two caches that the client and the workers ask, and one that nobody does."""
     m = Made()
@@ -772,8 +788,78 @@ CASES |= {
     "overcrowded": lambda: crowded(6, workers=6, clients=0, lost=True),
     "overcrowded with clients": lambda: crowded(6, workers=0, clients=2),
     "asked at two ports": asked_at_two_ports,
+    "bundles": bundles,
+    "twelve in, two out": lambda: sides(12, 2),
     "hooks": hooks,
     "stores": stores,
 }
+#: Who can be joined to a part's socket, and which of the two asks.
+_PAIRS = {
+    "PULL": "PUSH",
+    "SUB": "XPUB",
+    "REP": "REQ",
+    "PUSH": "PULL",
+    "XPUB": "SUB",
+    "HTTP": "HTTP",
+}
+_NAMES = ("a", "Pull", "WorkerPull", "HttpConnection", "gateway_router", "a-name-of-some-length")
+
+
+def mesh(seed: int) -> Trace:
+    """Any parts, any routes, any peers linked to any of them: worse than anybody would wire."""
+    r = random.Random(seed)
+    m = Made(server=r.choice(["server", "a-rather-long-server-name"]))
+    m.router()
+    sides: dict[str, list[str]] = {"inbound": [], "outbound": [], "bypass": []}
+    sockets: dict[str, str] = {}
+    offers: tuple[tuple[Role, int, int, tuple[str, ...]], ...] = (
+        ("inbound", 0, 5, ("PULL binds", "SUB connects", "REP binds")),
+        ("outbound", 1, 5, ("PUSH binds", "XPUB binds", "HTTP client connects")),
+        ("bypass", 0, 3, ("REP binds",)),
+    )
+    for side, least, most, ports in offers:
+        for k in range(r.randint(least, most)):
+            label = f"{r.choice([*_NAMES, 'X' * r.randint(1, 40)])}.{side[0]}{k}"
+            sides[side].append(label)
+            sockets[label] = r.choice(ports)
+            kind = r.choice(["PullService", "WorkerPullService"])
+            m.part(label, side, kind, sockets[label], blocks=r.random() < 0.3)
+    for source in sides["inbound"]:
+        if r.random() < 0.85:
+            m.route(source, r.choice(sides["outbound"]), r.choice(("", "", "waits")))
+    for source in sides["outbound"]:
+        others = [label for label in sides["outbound"] if label != source]
+        if others and r.random() < 0.25:
+            m.route(source, r.choice(others), "on")
+    message = 0
+    for k in range(r.randint(0, 9)):
+        role = r.choice(["worker", "worker", "client", "server"])
+        name = f"{r.choice(['w', 'worker', 'peer-with-name'])}{k}"
+        joined = [label for label in sockets if r.random() < 0.35]
+        wanted: list[tuple[str, str]] = []
+        for n, label in enumerate(joined):
+            socket, way = sockets[label].split()[0], sockets[label].split()[-1]
+            wanted.append(
+                (f"p{n}", f"{_PAIRS[socket]} {'connects' if way == 'binds' else 'binds'}")
+            )
+        id = f"{name}.P" if role == "server" else name
+        served = role == "server"
+        actor_role: Role = "outbound" if served else role  # type: ignore[assignment]
+        m.actor(id, "P" if served else name, actor_role, "K", wanted, server=name * served)
+        for n, label in enumerate(joined):
+            mine, theirs = f"{id}:p{n}", f"{m.id(label)}:outer"
+            binds = m.ports[theirs].binds
+            m.join(*((theirs, mine) if binds else (mine, theirs)))
+            for _ in range(r.choice([0, 1, 3])):
+                message += 1
+                asks, sends = m.ports[mine].sends, m.ports[theirs].sends
+                if asks == "request" or sends == "request":
+                    m.ask(*((mine, theirs) if asks == "request" else (theirs, mine)), message)
+                else:
+                    ends = (mine, theirs) if asks == "message" else (theirs, mine)
+                    m.hop(*ends, message, arrives=r.random() > 0.15)
+    return m.stop()
+
+
 # A trace does not change, so one of each is enough.
 CASES = {name: cache(made) for name, made in CASES.items()}

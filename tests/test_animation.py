@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from build import Build, message
+from builder import Build, message
 from PIL import Image
 
 from pylm_lab.draw.animation import Animation, animate

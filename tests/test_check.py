@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from build import Build, message
+from builder import Build, message
 
 from pylm_lab.trace import Count, Finding, Trace, counts, invariant
 from pylm_lab.trace.finding import INVARIANTS

@@ -11,6 +11,8 @@ from pylm_lab.clients import Client
 from pylm_lab.cluster import Cluster
 from pylm_lab.errors import LabError, NoAnswer, PayloadError, RunError
 from pylm_lab.hook import Hook, Port
+from pylm_lab.parts.services import CacheService
+from pylm_lab.scenarios import build_master
 from pylm_lab.servers import Master, Worker
 from pylm_lab.trace import Event, counts
 
@@ -242,3 +244,82 @@ def test_a_message_that_had_to_wait_for_a_worker_is_still_itself() -> None:
     assert found == [b"x"]
     assert set(cluster.trace.numbers.values()) == {"1", "r1", "r2", "r3", "r4", "r5"}
     assert cluster.trace.check() == []
+
+
+def test_calls_of_one_client_may_overlap() -> None:
+    for seed in (None, 1):
+        with Cluster(seed) as cluster:
+            cluster.add(Master("server"))
+            cluster.add(Worker("worker1"))
+            client = cluster.client(timeout=5)
+            outer = [str(n).encode() for n in range(5)]
+            found = [
+                (answer, client.eval("server.echo", b"inner " + answer))
+                for answer in client.job("server.echo", outer, messages=5)
+            ]
+            assert found == [(text, b"inner " + text) for text in outer]
+            pairs = zip(
+                client.job("server.echo", outer, messages=5),
+                client.job("server.echo", outer[::-1], messages=5),
+                strict=True,
+            )
+            assert list(pairs) == list(zip(outer, outer[::-1], strict=True))
+        assert cluster.trace.check() == []
+
+
+def test_after_a_timeout_the_cache_can_be_asked_again() -> None:
+    answer = threading.Event()
+
+    class Slow(CacheService):
+        def handle(self, data: bytes) -> bytes:
+            if b"slow" in data:
+                answer.wait(5)
+            return super().handle(data)
+
+    server = build_master()
+    server.bypass_components.clear()
+    server.register_bypass(Slow, "Cache")
+    with Cluster() as cluster:
+        cluster.add(server)
+        client = cluster.client(timeout=0.3)
+        with pytest.raises(NoAnswer, match=r"'slow': no answer within 0\.3 s"):
+            client.get("slow")
+        answer.set()
+        assert client.get("name") == b"server"
+
+
+def test_a_call_that_waits_in_another_thread_ends_with_the_cluster() -> None:
+    found: list[str] = []
+    waits = threading.Event()
+
+    class Waits(Hook):
+        def actor_waiting(self, actor: str, ports: tuple[Port, ...], at: int) -> None:
+            if actor == "client" and ports[0].socket == "SUB":
+                waits.set()
+
+    with Cluster().attach(Waits()) as cluster:
+        cluster.add(Master("server"))
+        client = cluster.client()
+
+        def call() -> None:
+            with pytest.raises(RunError) as error:
+                client.eval("server.echo", b"x")
+            found.append(str(error.value))
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        assert waits.wait(5)
+    thread.join(5)
+    assert found == ["client was stopped while a call waited"]
+
+
+def test_a_client_runs_nothing_by_itself() -> None:
+    with Cluster() as cluster:
+        cluster.add(Master("server"))
+        client = cluster.client(timeout=5)
+        with pytest.raises(RunError, match="call eval or job"):
+            client.start()
+        client.close()
+        client.close()
+        with pytest.raises(RunError, match="client is closed: make a new client"):
+            client.eval("server.echo", b"x")

@@ -256,3 +256,115 @@ def test_the_messages_are_dealt_evenly_under_a_seed() -> None:
         with a_cluster(seed=seed) as cluster:
             answers = ten(cluster.client("server"))
         assert sorted(collections.Counter(answers).values()) == [5, 5]
+
+
+def test_what_runs_already_is_not_run_twice() -> None:
+    before = threading.active_count()
+    server = lab.Master("server")
+    with server:
+        with pytest.raises(RunError, match="runs already"):
+            server.launch()
+        cluster = lab.Cluster()
+        with pytest.raises(RunError, match="'server' runs already"):
+            cluster.add(server)
+    assert threading.active_count() == before
+
+
+def test_a_server_and_a_worker_can_be_used_in_one_cluster_after_the_other() -> None:
+    server, worker = lab.Master("server"), Greeter("worker1", server="server")
+    for options in ({"seed": 1}, {}, {"transport": "tcp"}, {"seed": 2}):
+        with lab.Cluster(**options) as cluster:  # type: ignore[arg-type]
+            cluster.add(server)
+            cluster.add(worker)
+            client = cluster.client(timeout=5)
+            for _ in range(4):
+                assert client.eval("server.foo", b"x") == b"worker1 processed x"
+        assert cluster.trace.check() == []
+        assert server.cache.get(
+            "pull_address",
+        ).startswith(  # type: ignore[union-attr]
+            b"tcp:" if "transport" in options else b"inproc:"
+        )
+
+
+def test_a_run_that_is_given_up_as_endless_still_ends() -> None:
+    class Round(lab.Master):
+        def __init__(self) -> None:
+            super().__init__("server")
+            self.inbound_components["WorkerPull"].name = "WorkerPull"
+            self.router.table.inbound[b"WorkerPull"].route = "WorkerPush"
+
+    before = threading.active_count()
+    with lab.Cluster(1, limit=500) as cluster:
+        cluster.add(Round())
+        cluster.add(Greeter("worker1"))
+        client = cluster.client()
+        with pytest.raises(lab.LabError, match="still moving after 500 steps"):
+            client.eval("server.foo", b"x")
+        cluster._party.abort()
+    assert threading.active_count() == before
+
+
+def test_a_worker_that_hangs_beyond_the_deadline_is_named_and_cleans_up_when_it_returns(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Hangs(lab.Worker):
+        def foo(self, payload: bytes) -> bytes:
+            """Come back only when told."""
+            entered.set()
+            leave.wait(20)
+            return payload
+
+    cluster = lab.Cluster()
+    cluster.add(lab.Master("server"))
+    worker = cluster.add(Hangs("worker1"))
+    job = threading.Thread(target=ask_and_be_stopped, args=(cluster.client(),))
+    job.start()
+    assert entered.wait(5)
+    cluster.stop(timeout=0.2)
+    job.join(5)
+    assert "left to themselves: worker1" in caplog.text
+    leave.set()
+    assert worker.join(5)
+    assert not worker.is_open
+
+
+def ask_and_be_stopped(client: lab.Client) -> None:
+    with pytest.raises(RunError, match="stopped while a call waited"):
+        client.eval("server.foo", b"x")
+
+
+def test_a_function_that_exits_ends_its_call_and_not_the_worker() -> None:
+    class Exits(lab.Worker):
+        def foo(self, payload: bytes) -> bytes:
+            """Try to end the process."""
+            sys.exit(3)
+
+    with lab.Cluster() as cluster:
+        cluster.add(lab.Master("server"))
+        cluster.add(Exits("worker1"))
+        client = cluster.client(timeout=5)
+        assert client.eval("server.foo", b"x") == b"0"
+        assert client.eval("server.echo", b"x") == b"x"
+
+
+def test_a_nameless_worker_has_a_name_in_a_cluster() -> None:
+    traces = []
+    for _ in range(2):
+        with lab.Cluster(seed=1) as cluster:
+            cluster.add(lab.Master("server"))
+            cluster.add(Greeter())
+            cluster.add(Greeter())
+            ten(cluster.client())
+        traces.append(cluster.trace)
+    assert traces[0].events == traces[1].events
+    assert [a.id for a in traces[0].actors if a.role == "worker"] == ["worker", "worker2"]
+
+
+def test_an_option_that_no_client_has_is_named() -> None:
+    cluster = lab.Cluster()
+    cluster.add(lab.Master("server"))
+    with pytest.raises(WiringError, match="no option 'timeoutt'"):
+        cluster.client(timeoutt=3)

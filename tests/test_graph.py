@@ -12,7 +12,7 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from build import Build, message
+from builder import Build, message
 
 from pylm_lab.graph import graph, to_json, wiring
 from pylm_lab.trace import Trace

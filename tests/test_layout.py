@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 from collisions import collisions
-from router_cases import CASES, LONG, Made, crowded, declared, many, master, sides, unrouted
+from router_cases import CASES, LONG, Made, crowded, declared, many, master, mesh, sides, unrouted
 
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.draw.metrics import advance, clean, fit, shorten
@@ -44,6 +44,15 @@ def texts(scene: Scene) -> dict[str, str]:
 def test_nothing_touches(case: str, format: str) -> None:
     scene = router_scene(CASES[case](), format=format)  # type: ignore[arg-type]
     assert collisions(scene) == []
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_nothing_touches_however_a_server_is_wired(format: str, scale: int) -> None:
+    found = {
+        seed: collisions(router_scene(mesh(seed), format=format))  # type: ignore[arg-type]
+        for seed in range(60 * scale)
+    }
+    assert {seed: lines for seed, lines in found.items() if lines} == {}
 
 
 def moved(id: str, dx: float, dy: float) -> Callable[[Item], Item]:
@@ -132,6 +141,19 @@ def test_a_wire_between_two_parts_of_one_height_is_level() -> None:
     wires = all_of(router_scene(CASES["mixed"]()), Line)
     assert len({y for _, y in wires["row1.wire"].points}) == 1
     assert wires["row2.wire"].points[-1][1] == wires["row1.wire"].points[-1][1] + 13
+
+
+def test_wires_meet_the_bars_apart_from_each_other() -> None:
+    shapes = [*(CASES[case]() for case in CASES), *(mesh(seed) for seed in range(60))]
+    for trace in shapes:
+        scene = router_scene(trace)
+        field = all_of(scene, Box)["field"]
+        wires = [line for id, line in all_of(scene, Line).items() if id.endswith(".wire")]
+        ends = [line.points[n] for line in wires if line.id.startswith("row") for n in (0, -1)]
+        for n, (x, y) in enumerate(ends):
+            assert field.y + 4 <= y <= field.y + field.h - 4
+            for u, v in ends[:n]:
+                assert x != u or abs(y - v) >= 12.9
 
 
 def test_a_hook_shows_its_number_where_no_wire_crosses_it() -> None:
@@ -450,11 +472,13 @@ def test_the_picture_says_what_to_look_at() -> None:
     assert router_scene(CASES["gateway"]()).title.startswith(
         "Inside the microservice: ten messages"
     )
+    assert router_scene(CASES["gateway"]()).subtitle.startswith("10 in, 10 out, nothing lost.")
     assert router_scene(unrouted()).subtitle.startswith("9 in, 6 out, 3 without a route")
 
 
 def test_only_rows_that_continue_each_other_are_to_be_followed() -> None:
     assert "Follow" in router_scene(declared()).subtitle
+    assert "Follow" not in router_scene(CASES["bundles"]()).subtitle
     assert "Follow" not in router_scene(many()).subtitle
     assert "Follow" not in router_scene(sides(3, 3)).subtitle
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import Build, message
+from builder import Build, message
 
 from pylm_lab.trace import Hop, Trace
 from pylm_lab.trace.match import match, pairs

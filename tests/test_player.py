@@ -20,7 +20,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from build import Build, message
+from builder import Build, message
 
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.draw.player import Player, document, play

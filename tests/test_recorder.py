@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from build import Build, message
+from builder import Build, message
 from hypothesis import given
 from hypothesis import strategies as st
 

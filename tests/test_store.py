@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from build import Build, message
+from builder import Build, message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

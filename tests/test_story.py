@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 
 import pytest
-from build import Build, message
+from builder import Build, message
 
 import pylm_lab
 from pylm_lab.draw.layout import router_scene
@@ -567,7 +567,7 @@ def test_ten_thousand_hops_are_told_in_a_fraction_of_a_second() -> None:
 
 def test_the_story_is_the_same_whatever_the_hash_seed() -> None:
     code = (
-        "from build import Build; from pylm_lab.draw.story import EVERY, tell\n"
+        "from builder import Build; from pylm_lab.draw.story import EVERY, tell\n"
         "b = Build().master().run(1).run(2, worker='worker2', until='worker2:pull')\n"
         "import sys; text = '\\n'.join(map(str, tell(b.end(), kinds=EVERY)))\n"
         "sys.stdout.buffer.write(text.encode())"

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from build import Build, message
+from builder import Build, message
 from hypothesis import given
 from hypothesis import strategies as st
 

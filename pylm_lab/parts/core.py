@@ -24,6 +24,7 @@ from pylm_lab.loop import BATCH
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.routing import ACK, Router, zmq_context
 from pylm_lab.port import Port
+from pylm_lab.schedule import Stopped
 from pylm_lab.wire import strip_stamp
 
 __all__ = [
@@ -89,7 +90,10 @@ class Part(Actor):
     def scattered(self, message: PalmMessage, frames: list[bytes]) -> Iterator[PalmMessage]:
         """What `scatter` makes of a message; an error in it is that message's trouble."""
         try:
-            yield from self.scatter(message)
+            for one in self.scatter(message):
+                if not isinstance(one, PalmMessage):
+                    raise TypeError(f"it gave {type(one).__name__}, not a message")
+                yield one
         except Exception as error:
             self.logger.exception("%s: scatter failed", self.id)
             self.listen_to.drop(frames, f"scatter failed: {type(error).__name__}: {error}")
@@ -184,6 +188,8 @@ class Inbound(Part):
                 seen += 1
                 message = read(listen_to, frames)
                 if message is None:
+                    if self.reply:
+                        self.emit(listen_to, [self.reply_feedback()])
                     continue
                 if fills and not message.cache:
                     message.cache = self.ids.text()
@@ -202,10 +208,15 @@ class Inbound(Part):
 
     def _hand_in(self, message: PalmMessage) -> None:
         """Give a message to the router, as soon as there is credit for it."""
-        while self._credit <= 0:
-            self._acknowledged(self.next((self.broker,))[1])
+        frames = [b"", message.SerializeToString()]
+        try:
+            while self._credit <= 0:
+                self._acknowledged(self.next((self.broker,))[1])
+        except Stopped:
+            self.broker.drop(frames, f"{self.name} was stopped before there was credit for it")
+            raise
         self._credit -= 1
-        self.emit(self.broker, [b"", message.SerializeToString()])
+        self.emit(self.broker, frames)
 
     def _acknowledged(self, frames: list[bytes]) -> None:
         count = int(frames[-1]) if self.counted else 1

@@ -73,6 +73,7 @@ class Plan:
         self.outbound_components: dict[str, Outbound] = {}
         self.bypass_components: dict[str, Part] = {}
         self._was_opened = False
+        self._preset: set[str] = set()
         #: The hooks that belong to the run, not to the server.
         self._guests: tuple[hook.Hook, ...] = ()
 
@@ -134,14 +135,17 @@ class Plan:
         more: dict[str, Any],
     ) -> P:
         if self._was_opened:
-            raise RunError(f"{self.id} has been started: register {name or part.__name__} before")
+            raise RunError(
+                f"{self.id} has been started: register {name or part.__name__} before its first "
+                "start"
+            )
         if not (isinstance(part, type) and issubclass(part, base)):
             raise WiringError(
                 f"{getattr(part, '__name__', part)!r} is no {base.__name__} class: register the "
                 "class of a part with the method that is named after its direction"
             )
         name = name or part.__name__
-        if name in self.parts_by_name:
+        if name in self.parts_by_name or name == self.router.name:
             raise WiringError(f"two parts are called {name!r}: give one another name")
         return part(
             name,
@@ -161,6 +165,7 @@ class Plan:
                 kind = type(value).__name__
                 raise PayloadError(f"the value for {key!r} is {kind}, not text or bytes")
             self.cache.set(key, value.encode() if isinstance(value, str) else value)
+            self._preset.add(key)
 
     @property
     def parts_by_name(self) -> dict[str, Part]:
@@ -179,14 +184,16 @@ class Plan:
             RunError: it has been started.
         """
         if self._was_opened:
-            raise RunError(f"{self.id} has been started: attach hooks before")
+            raise RunError(f"{self.id} has been started: attach hooks before its first start")
         self.shared.hooks.add(hook)
         return self
 
     def enter(self, run: Run) -> None:
         """Take part in a run: hear its hooks, wait at its gate, use its context."""
+        self.router.not_running()
         self.context = self.shared.context = run.context or self.context
         self.shared.gate, self.shared.seed = run.gate, run.seed
+        self.shared.transport = run.transport
         self._guests = self.shared.hooks.exchange(self._guests, run.hooks)
         for actor in self.actors:
             actor.context = self.context
@@ -218,7 +225,7 @@ class Plan:
             else:
                 assert isinstance(actor, Part)
                 port = actor.listen_to
-                port.address = actor.listen_address or (FREE if port.binds else "")
+                port.address = actor.listen_address or (self._fresh(actor) if port.binds else "")
                 if not port.address:
                     raise WiringError(
                         f"{actor.name} connects to nowhere: give it listen_address when you "
@@ -228,6 +235,10 @@ class Plan:
                 actor.broker.address = actor.broker_address = f"{place}.inbound"
             if isinstance(actor, Outbound):
                 actor.broker.address = actor.broker_address = f"{place}.outbound"
+
+    def _fresh(self, part: Part) -> str:
+        """Where a service binds that was given no address."""
+        return f"inproc://{part.id}" if self.shared.transport == "inproc" else FREE
 
     def _agree(self) -> None:
         """Let both ends of each inner link know the window, and how acknowledgements travel."""

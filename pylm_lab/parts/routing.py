@@ -263,12 +263,27 @@ class Router(Actor):
 
     def run(self) -> None:
         inbound, outbound = self.inbound, self.outbound
+        for part in self.table.entries():
+            part.owed.clear()
+            part.held.clear()
+            part.credit = 0
         both, answers = (inbound, outbound), (outbound,)
-        sources = self.table.inbound
         # Who may have to hold after each message takes one at a time.
         most = 1 if any(map(self._holds, self.table.outbound.values())) else BATCH
-        seen = self._holding = 0
-        while seen < self.messages or self._holding:
+        self._holding = 0
+        try:
+            self._route(both, answers, most)
+        finally:
+            for part in self.table.outbound.values():
+                while part.held:
+                    frames = [part.identity, b"", part.held.popleft()[1]]
+                    outbound.drop(frames, f"the router ended while {part.name} held it up")
+
+    def _route(self, both: tuple[Port, ...], answers: tuple[Port, ...], most: int) -> None:
+        inbound, outbound = self.inbound, self.outbound
+        sources = self.table.inbound
+        seen = 0
+        while seen < self.messages or self._holding or self._waited_for():
             waits = self._holding or seen >= self.messages
             port, batch = self.drain(
                 answers if waits else both, max(1, min(most, self.messages - seen))
@@ -285,6 +300,12 @@ class Router(Actor):
                     self.logger.error("%s: nobody registered %r", self.id, frames[0])
                 else:
                     self._forward(source, source.target, frames[-1])
+
+    def _waited_for(self) -> bool:
+        """A part still waits for the feedback of one that blocks."""
+        return any(
+            part.held or (part.owed and part.blocks) for part in self.table.outbound.values()
+        )
 
     def _forward(self, source: Entry | None, target: Entry | None, data: bytes) -> None:
         """Hand a message to an outbound part, which owes the feedback to `source`."""
@@ -330,7 +351,8 @@ class Router(Actor):
                 part.owed.popleft()
             self._acknowledge(source, done, data)
         self._holding -= self._holds(part)
-        if part.target is not None:
+        # Once: what has been handed on itself owes its feedback to nobody.
+        if part.target is not None and source is not None:
             self._forward(None, part.target, data)
         if part.held and not part.owed:
             source, message = part.held.popleft()

@@ -67,7 +67,6 @@ class ServerTemplate(Plan):
         self._done = threading.Event()
         #: A stop from another thread waits until everything is launched.
         self._changing = threading.RLock()
-        self._published: set[str] = set()
 
     def open(self) -> None:
         """Bind and connect everything. Does nothing if it is open.
@@ -108,13 +107,17 @@ class ServerTemplate(Plan):
             if key:
                 found.setdefault(key, part.listen_to.address)
         for key, value in found.items():
-            if key in self._published or key not in self.cache:
-                self._published.add(key)
+            if key not in self._preset:
                 self.cache.set(key, value.encode())
 
     def launch(self) -> None:
-        """Run in threads of its own; `stop` and `join` end it."""
+        """Run in threads of its own; `stop` ends it.
+
+        Raises:
+            RunError: it runs already.
+        """
         with self._changing:
+            self.router.not_running()
             self.open()
             for actor in self.actors:
                 actor.ended = self._ended_by(actor)  # type: ignore[method-assign]
@@ -167,6 +170,7 @@ class ServerTemplate(Plan):
             for actor in group:
                 ended &= actor.join(max(0.05, until - time.monotonic()))
         for actor in self.actors:
+            actor.abandoned = actor.is_running
             if not actor.is_running:
                 actor.cleanup()
         self.is_open = False

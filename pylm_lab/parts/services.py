@@ -157,7 +157,15 @@ class PubService(Outbound):
         self._known: dict[bytes, None] = {}
         self._held: deque[_Held] = deque()
 
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._give_up(lambda _: True, "{name} ended before anybody subscribed to {topic!r}")
+
     def open_ports(self) -> None:
+        self._topics.clear()
+        self._known.clear()
         self.listen_to.open(self.context, xpub_verboser=1, xpub_nodrop=1)
         self.broker.open(self.context, routing_id=self.name.encode())
 
@@ -198,8 +206,11 @@ class PubService(Outbound):
     def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
         """Override it to say under which topic a message is published, and as what."""
         if self.pipelined:
-            message.stage += 1
-            return self.server_name, message
+            # A copy: gather may give the same message several times.
+            after = PalmMessage()
+            after.CopyFrom(message)
+            after.stage += 1
+            return self.server_name, after
         return message.client, message
 
     def deliver(self, message: PalmMessage, frames: list[bytes]) -> None:
@@ -232,12 +243,17 @@ class PubService(Outbound):
         topics = self._topics
         return topic in topics or any(topic.startswith(asked) for asked in topics)
 
-    def _give_up(self, too_late: Callable[[_Held], bool]) -> None:
+    def _give_up(
+        self,
+        too_late: Callable[[_Held], bool],
+        cause: str = "nobody subscribed to {topic!r} in time",
+    ) -> None:
         while self._held and too_late(self._held[0]):
             frames = self._held.popleft().frames
             topic = frames[0].decode(errors="backslashreplace")
-            self.listen_to.drop(frames, f"nobody subscribed to {topic!r} in time")
-            self.logger.warning("%s: nobody subscribed to %r in time", self.id, topic)
+            told = cause.format(name=self.name, topic=topic)
+            self.listen_to.drop(frames, told)
+            self.logger.warning("%s: %s", self.id, told)
 
     def _time(self) -> float:
         return time.monotonic() if self.gate is None else self.gate.time

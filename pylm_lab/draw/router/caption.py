@@ -126,7 +126,7 @@ def _continues(found: Survey, a: Row, b: Row) -> bool:
     if b.feedback == "on":
         return b.source == a.target
     if not found.ran and found.kind != "server":
-        return True
+        return len(found.rows) == 2  # what such a server is for
     fed = {wire.peer for wire in found.wires if wire.part == a.target}
     return any(wire.peer in fed for wire in found.wires if wire.part == b.source)
 

@@ -39,7 +39,8 @@ def bar_over(plan: Plan, s: Sizes) -> float:
     """How far the bars reach beyond the middle of the outer rows."""
     over = [s.bar_over]
     reaches = _reaches(plan)
-    if reaches:
+    # A shorter column stands in the middle, far from the ends.
+    if reaches and len(reaches) >= len(plan.inbound):
         over += [reaches[0][0] + 8, reaches[-1][1] + 8]
     for part in plan.inbound:
         ends = sum(row.source == part.id for row in plan.drawn)

@@ -142,6 +142,12 @@ def _spots(g: Geometry, run: Run, lost_w: float) -> Iterator[_Spot]:
     for y in heights:
         if lo < y < hi:
             yield _Spot(count=(x, y), lost=(x, y + step), way=long)
+    # Closer steps and no arrow, before leaving the lane.
+    for y in sorted(
+        (lo + 6.0 * n for n in range(int((hi - lo) / 6))), key=lambda y: abs(y - middle)
+    ):
+        for side in (1, -1) if run.lost else (1,):
+            yield _Spot(count=(x, y), lost=(x, y + side * step), way=False)
     way = 1 if run.part.side == "inbound" else -1
     beside = (s.pill_w(f"{run.sent:,}") + lost_w) / 2 + 4
     for n in range(3, 24):
