@@ -273,7 +273,7 @@ def test_what_runs_already_is_not_run_twice() -> None:
 def test_a_server_and_a_worker_can_be_used_in_one_cluster_after_the_other() -> None:
     server, worker = lab.Master("server"), Greeter("worker1", server="server")
     for options in ({"seed": 1}, {}, {"transport": "tcp"}, {"seed": 2}):
-        with lab.Cluster(**options) as cluster:  # type: ignore[arg-type]
+        with lab.Cluster(**options) as cluster:
             cluster.add(server)
             cluster.add(worker)
             client = cluster.client(timeout=5)

@@ -179,7 +179,7 @@ def _count(g: Geometry, sheet: Sheet, room: Room, run: Run) -> None:
     spot = next(fits, spots[0])
     places = rects(spot)
     for place in places:
-        room.take(f"{run.id}.count", place)
+        room.take(f"{run.id}.count", place.grown(1))
     if spot.way:
         head = places[-1]
         base, tip = (head.y0, head.y1) if down else (head.y1, head.y0)
