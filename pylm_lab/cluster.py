@@ -22,7 +22,7 @@ import zmq
 
 from pylm_lab.actor import DEADLINE, Actor, Run
 from pylm_lab.clients import Client
-from pylm_lab.errors import RunError, WiringError
+from pylm_lab.errors import Endless, RunError, WiringError
 from pylm_lab.hook import Hook
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import CacheService
@@ -293,8 +293,10 @@ class _Party:
             return
         try:
             if gate is not None and self.begun:
-                gate.limit = None
                 gate.settle(self._me)
+        except Endless:
+            assert gate is not None
+            gate.abort()  # it would never come to rest
         finally:
             self._end(timeout)
 

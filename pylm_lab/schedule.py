@@ -289,9 +289,9 @@ class Gate:
                 if turn is not me:
                     return turn
                 self._look(me)
-        if self.limit is not None and self.step >= self.limit:
-            return self._give_up(Endless(self._still("still moving after", self.limit)))
         possible = [(op, t) for t in self._turns.values() if t.waiting for op in t.ready]
+        if possible and self.limit is not None and self.step >= self.limit:
+            return self._give_up(Endless(self._still("still moving after", self.limit)))
         if possible:
             position = 0 if self.orderly else self._choose([op for op, _ in possible])
             return self._grant(*possible[position])
