@@ -216,11 +216,10 @@ def test_ctrl_c_in_a_running_job_ends_the_process(seed: int | None) -> None:
 @pytest.mark.parametrize("seed", [None, 1])
 def test_after_an_interrupt_the_cluster_can_still_be_stopped(seed: int | None) -> None:
     class Interrupt(Hook):
-        left = 300
+        sent = itertools.count(1)  # counts rightly from several threads
 
         def hop_sent(self, port: object, frames: object, at: int) -> None:
-            Interrupt.left -= 1
-            if not Interrupt.left:
+            if next(Interrupt.sent) == 300:
                 _thread.interrupt_main()
 
     before = threading.active_count()
