@@ -134,7 +134,7 @@ class Actor(Loop):
         if self.is_open:
             return
         self._restart(self.seed)
-        self._stopping = False
+        self._stopping = self.abandoned = False
         self.reason = None
         self._was_opened = True
         self._tells_waiting = self.hooks.hears("actor_waiting")

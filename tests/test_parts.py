@@ -278,6 +278,22 @@ def test_what_nobody_ever_asks_for_is_held_within_bounds_and_dropped_by_name(
         assert drops.causes == ["nobody subscribed to 'nobody' in time"] * 7
 
 
+def test_what_a_publisher_holds_when_it_ends_is_dropped_by_name(context: Context) -> None:
+    drops = Drops()
+    received = threading.Event()
+
+    class Received(Hook):
+        def hop_received(self, port: Port, frames: list[bytes], at: int) -> None:
+            if port.id == "server.Pub:broker":
+                received.set()
+
+    server = a_publisher(context, drops).attach(Received())
+    with server, plug(context, zmq.PUSH, "inproc://in") as push:
+        push.send(message(b"x", client="nobody"))
+        assert received.wait(2)
+    assert drops.causes == ["Pub ended before anybody subscribed to 'nobody'"]
+
+
 # The cache
 
 

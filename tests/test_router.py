@@ -123,6 +123,25 @@ def test_feedback_goes_on_to_a_second_outbound_part_once(
         assert nothing_comes(http)
 
 
+def test_feedback_that_was_handed_on_is_not_handed_on_again(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    router = a_router(context)
+    router.register_inbound("Pull", route="A")
+    router.register_outbound("A", route="B")
+    router.register_outbound("B", route="A")
+    router.open()
+    pull, a, b = plug("Pull", "inproc://in"), plug("A", "inproc://out"), plug("B", "inproc://out")
+    router.ready()
+    with router:
+        pull.send_multipart([b"", b"message"])
+        assert a.recv_multipart() == [b"", b"message"]
+        a.send_multipart([b"", b"from A"])
+        assert b.recv_multipart() == [b"", b"from A"]
+        b.send_multipart([b"", b"from B"])
+        assert nothing_comes(a)
+
+
 def test_in_lockstep_one_message_is_in_the_whole_router(
     context: zmq.Context[zmq.Socket[bytes]], plug: Plug
 ) -> None:
