@@ -13,6 +13,7 @@ controlled one. Standard library only.
 from __future__ import annotations
 
 import inspect
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -81,10 +82,12 @@ class Route:
 class Hook:
     """Override what you want to hear. Every method may be called from any thread.
 
-    `failed` is the error for which a hook was removed, None while it is well.
+    `failed` is the error for which a hook was removed, None while it is well. With `precise` the
+    clock is read for every hop, instead of once for what was received or sent together.
     """
 
     failed: Exception | None = None
+    precise: bool = False
 
     def actor_declared(self, actor: Actor) -> None:
         """An actor exists. Comes before anything else is said of it."""
@@ -138,9 +141,29 @@ class Hook:
     def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
         """The actor gives up these frames at the port, for the cause that is named."""
 
+    def hops_sent(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
+        """The port has sent these messages, one after the other.
+
+        `at` is one time for all, or a list of one for each. It tells `hop_sent` of each; whoever
+        overrides it, for speed, is told of the batch alone.
+        """
+        for frames, when in zip(batch, _times(at), strict=False):
+            self.hop_sent(port, frames, when)
+
+    def hops_received(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
+        """The port has received these messages, one after the other; as `hops_sent`."""
+        for frames, when in zip(batch, _times(at), strict=False):
+            self.hop_received(port, frames, when)
+
+
+def _times(at: int | list[int]) -> Iterable[int]:
+    return itertools.repeat(at) if isinstance(at, int) else at
+
 
 _EVENTS = tuple(name for name, value in vars(Hook).items() if inspect.isfunction(value))
-_HOPS = ("hop_sent", "hop_received", "hop_dropped")
+_HOPS = ("hops_sent", "hops_received", "hop_dropped")
+#: Events that tell others by default: overriding one of those is hearing this one.
+_TELLS = {"hops_sent": "hop_sent", "hops_received": "hop_received"}
 _log = logging.getLogger("pylm_lab.hook")
 _failing = threading.Lock()
 
@@ -154,7 +177,7 @@ class Hooks(Hook):
 
     Each event is an attribute of the instance: a no-op, the one listener's method behind a guard,
     or a loop over several. `active` is False while nobody hears hops; a port asks that and nothing
-    else, and messages carry an id only while it is True.
+    else, and messages carry an id only while it is True. `precise` is what any of them is.
     """
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
@@ -202,14 +225,14 @@ class Hooks(Hook):
     def _set(self, hooks: tuple[Hook, ...]) -> None:
         self._hooks: tuple[Hook, ...] = hooks
         for name in _EVENTS:
-            methods = [(hook, getattr(hook, name)) for hook in hooks]
             listeners = [
-                self._guarded(hook, method, name)
-                for hook, method in methods
-                if getattr(method, "__func__", method) is not getattr(Hook, name)
+                self._guarded(hook, getattr(hook, name), name)
+                for hook in hooks
+                if _overrides(hook, name) or _overrides(hook, _TELLS.get(name, name))
             ]
             setattr(self, name, _fan_out(listeners))
         self.active = any(self.hears(name) for name in _HOPS)
+        self.precise = any(hook.precise for hook in hooks)
 
     def _guarded(self, hook: Hook, method: Callable[..., None], event: str) -> Callable[..., None]:
         def call(*args: Any) -> None:
@@ -224,6 +247,11 @@ class Hooks(Hook):
                     _log.exception("%r failed in %s and was removed", hook, event)
 
         return call
+
+
+def _overrides(hook: Hook, event: str) -> bool:
+    method = getattr(hook, event)
+    return getattr(method, "__func__", method) is not getattr(Hook, event)
 
 
 def _fan_out(listeners: list[Callable[..., None]]) -> Callable[..., None]:

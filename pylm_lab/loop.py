@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
 
 import zmq
@@ -46,13 +46,14 @@ class Ids:
     def __init__(self, seed: int | None, actor: str) -> None:
         salt = os.urandom(8).hex() if seed is None else str(seed)
         digest = hashlib.blake2b(f"{salt}/{actor}".encode(), digest_size=4).digest()
-        self._base = int.from_bytes(digest, "big") << 32
-        self._count = 0
+        #: An id is the base, which no other actor has, and a count.
+        self.base = int.from_bytes(digest, "big") << 32
+        self.count = 0
 
     def number(self) -> int:
         """A new id as a 64-bit number, never 0."""
-        self._count += 1
-        return self._base | self._count
+        self.count += 1
+        return self.base | self.count
 
     def text(self) -> str:
         """A new id as 16 hexadecimal digits."""
@@ -72,6 +73,9 @@ class Loop:
     precise: ClassVar[bool] = False
     #: What it sends begins with it: nothing that it sends is a child of what it received.
     originates: ClassVar[bool] = False
+    #: A message that it hands on keeps its whole stamp. The clock counts who made a message or has
+    #: worked on it; what a server does with it is ordered without.
+    carries: ClassVar[bool] = False
 
     def __init__(self, name: str, logger: Any = None) -> None:
         self.name = name
@@ -91,7 +95,7 @@ class Loop:
         """Forget what an earlier run has left."""
         self.ids = Ids(seed, self.id)
         self._taken = self._last = None
-        self._lamport = self._current = self._newest = 0
+        self._lamport = self._current = 0
         self._sent: set[int] = set()
 
     def next(
@@ -121,20 +125,31 @@ class Loop:
 
     def drain(
         self, ports: tuple[Port, ...], most: int = BATCH, timeout: float | None = None
-    ) -> tuple[Port, Iterator[list[bytes]]]:
+    ) -> tuple[Port, list[list[bytes]]]:
         """Wait as `next` does, and take what has come to one port, `most` messages at the most.
 
-        Whatever is left in the iterator when the actor ends is dropped, and told so. Under a gate
-        it is one message.
+        Under a gate it is one message.
         """
         if self.gate is not None:
             port, frames = self._next_in_turn(self.gate, ports, None, timeout)
-            batch = iter([frames])
+            return port, [frames]
+        return self._next_when_ready(ports, None, timeout, most)
+
+    def each(self, port: Port, batch: list[list[bytes]]) -> Iterator[list[bytes]]:
+        """Each of the messages that `drain` took, as the one at hand.
+
+        What is made from scratch meanwhile is its child. What is left when the actor ends is
+        dropped, and told so.
+        """
+        rest = iter(batch)
+        self._taken = port, rest
+        if len(batch) == 1 or not port.is_marking or self.originates:
+            yield from rest
         else:
-            port, found = self._next_when_ready(ports, None, timeout, most)
-            batch = iter(found)
-        self._taken = port, batch
-        return port, batch
+            for frames in rest:
+                self._current = wire.tail(frames[-1])[0]
+                self._sent.clear()
+                yield frames
 
     def _drop_taken(self) -> None:
         """Give up what was taken, and not yet handled when the loop ended."""
@@ -160,6 +175,52 @@ class Loop:
         except Stopped:
             port.drop(frames, f"{self.name} was stopped before it could be sent")
             raise
+
+    def emit_many(
+        self,
+        port: Port,
+        batch: list[list[bytes]],
+        *,
+        onward: bool = False,
+        refused: Callable[[int, zmq.ZMQError], None] | None = None,
+    ) -> None:
+        """Send these messages, in order, as soon as there is room; all have as many frames.
+
+        Args:
+            port: where to send.
+            batch: the messages.
+            onward: each has come in, and goes on as it is, the one time.
+            refused: called with the position and the error of a message that can't be sent at all;
+                the others are. Without it the error is raised.
+
+        Raises:
+            Stopped: the actor was told to end before; the rest is dropped, and told so.
+        """
+        at = 0
+        while at < len(batch):
+            try:
+                if self.gate is None:
+                    at += port.put_many(batch[at:] if at else batch, onward=onward)
+                    continue
+            except zmq.Again:
+                pass
+            except zmq.ZMQError as error:
+                if refused is None:
+                    raise
+                refused(at, error)
+                at += 1
+                continue
+            try:
+                self.emit(port, batch[at])
+            except zmq.ZMQError as error:
+                if refused is None:
+                    raise
+                refused(at, error)
+            except Stopped:
+                for frames in batch[at + 1 :]:
+                    port.drop(frames, f"{self.name} was stopped before it could be sent")
+                raise
+            at += 1
 
     def _next_in_turn(
         self,
@@ -264,7 +325,7 @@ class Loop:
         """The time of an event."""
         if self.gate is not None:
             return self.gate.step
-        return time.monotonic_ns() if self.precise else self._now
+        return time.monotonic_ns() if self.precise or self.hooks.precise else self._now
 
     def tick(self) -> int:
         """The time of an event that is no operation."""
@@ -275,11 +336,15 @@ class Loop:
         if self.gate is not None:
             self.gate.ask(self, always=Operation(self.id, kind, port))
 
-    def stamp(self, data: bytes, *, outer: bool) -> bytes:
-        """The message with the stamp under which it leaves.
+    def stamp(self, batch: list[list[bytes]]) -> None:
+        """Give messages the stamps under which they leave.
 
         The first message that goes on after a receive keeps its id; whatever follows is a child.
         """
+        for frames in batch:
+            frames[-1] = self._stamped(frames[-1])
+
+    def _stamped(self, data: bytes) -> bytes:
         stamp = wire.read_stamp(data)
         if stamp is None:
             id, parent = self.ids.number(), 0 if self.originates else self._current
@@ -288,29 +353,37 @@ class Loop:
                 return wire.write_stamp(data, wire.Stamp(id, parent, self._lamport))
         elif stamp.id in self._sent:
             id, parent = self.ids.number(), stamp.id
-        elif outer:
-            id, parent = stamp.id, stamp.parent
-        else:
+        elif self.carries:
             self._sent.add(stamp.id)
-            self._newest = stamp.id
             return data
+        else:
+            id, parent = stamp.id, stamp.parent
         self._sent.add(id)
-        self._newest = id
         self._lamport += 1
         return wire.write_stamp(data, wire.Stamp(id, parent, self._lamport))
 
-    def unstamp(self) -> None:
-        """The message that was stamped last has not left."""
-        self._sent.discard(self._newest)
+    def unstamp(self, data: bytes) -> None:
+        """This message, stamped, has not left."""
+        self._sent.discard(wire.tail(data)[0])
 
-    def mark(self, data: bytes) -> bytes:
-        """The message as it came, with a stamp if it had none."""
-        stamp = wire.read_stamp(data)
-        if stamp is None:
-            stamp = wire.Stamp(self.ids.number(), 0, self._lamport)
-            data = wire.write_stamp(data, stamp)
-        self._lamport = max(self._lamport, stamp.clock) + 1
+    def mark(self, batch: list[list[bytes]], *, ours: bool) -> None:
+        """Give a stamp to messages that came without; `ours`: none comes without."""
+        lamport, write, last = self._lamport, wire.TAIL.pack, wire.KEY[-1:]
+        base, number = self.ids.base, self.ids.count
+        id = 0
+        for frames in batch:
+            data = frames[-1]
+            # Mostly one byte tells that there is none.
+            if ours or (data[-25:-24] == last and wire.read_stamp(data)):
+                id, _, clock = wire.tail(data)
+                if clock > lamport:
+                    lamport = clock
+            else:
+                number += 1
+                id = base | number
+                frames[-1] = data + write(wire.KEY, id, 0, lamport)
+            lamport += 1
+        self._lamport, self.ids.count = lamport, number
         if not self.originates:
-            self._current = stamp.id
+            self._current = id
             self._sent.clear()
-        return data

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import zmq
@@ -57,13 +59,19 @@ class Port:
         #: Where it binds or connects; `open` replaces a free tcp port by the one it got.
         self.address = address
         self.addresses: list[str] = []
-        #: Number of frames of whatever comes in, where that is agreed; 0: unknown.
-        self.frames = 0
+        #: Number of frames of whatever comes in, where that is agreed; 0: unknown. What is pulled
+        #: has one: should somebody push several at once, each is a message.
+        self.frames = int(socket_type == zmq.PULL)
         self._socket: zmq.Socket[bytes] | None = None
         self._stamps = sends in ("message", "request") and owner.role != "router"
-        self._marks = receives in ("message", "request") and owner.role != "router"
+        #: What comes gets an id if it has none, and is the one at hand, as soon as it is received.
+        self.marks = receives in ("message", "request") and owner.role != "router"
+        #: Both ends belong to one server: while somebody hears, what comes ends in a stamp.
+        self.ours = False
         #: Somebody hears hops. The one thing that a port asks when nobody does.
         self._watched = False
+        #: They hear the time of each hop, not one for all that happen together.
+        self._timed = False
         self._recv: Any = _closed
         self._send: Any = _closed
         self._get: Any = _closed
@@ -88,6 +96,11 @@ class Port:
     def is_open(self) -> bool:
         """It has a socket."""
         return self._socket is not None
+
+    @property
+    def is_marking(self) -> bool:
+        """What it receives has a stamp, since somebody hears."""
+        return self._watched and self.marks
 
     @property
     def declared(self) -> hook.Port:
@@ -119,7 +132,9 @@ class Port:
         self._recv = RawSocket.recv.__get__(socket)
         self._send = RawSocket.send.__get__(socket)
         self._get = RawSocket.get.__get__(socket)
-        self._watched = self.owner.hooks.active
+        hooks = self.owner.hooks
+        self._watched = hooks.active
+        self._timed = self.owner.gate is None and (hooks.precise or self.owner.precise)
         if self.address:
             self.join(self.address)
 
@@ -157,87 +172,149 @@ class Port:
 
     def put(self, frames: list[bytes]) -> None:
         """Send the frames now; raises zmq.Again where there is no room."""
-        if self._watched:
-            self._put_watched(frames)
-        else:
-            self._put(frames)
+        self.put_many([frames])
 
-    def _put_watched(self, frames: list[bytes]) -> None:
-        owner, plain = self.owner, frames[-1]
-        if self._stamps:
-            frames[-1] = owner.stamp(plain, outer=self.outer)
+    def put_many(self, batch: list[list[bytes]], *, onward: bool = False) -> int:
+        """Send what there is room for, in order; returns how many of the messages that was.
+
+        They have the same number of frames each. Where the very first can't be sent, what ZeroMQ
+        says of that is raised (zmq.Again: there is no room). `onward`: each is a message that came
+        in and goes on as it is, the one time.
+        """
+        if not self._watched:
+            return self._put(batch)
+        owner, stamps = self.owner, self._stamps and not onward
+        if stamps:
+            plain = [frames[-1] for frames in batch]
+            owner.stamp(batch)
+        times: list[int] = []
+        count = 0
         try:
-            self._put(frames)
-        except zmq.Again:
-            if self._stamps:  # it has not left: the next try is the first
-                frames[-1] = plain
-                owner.unstamp()
-            raise
-        owner.hooks.hop_sent(self._declared, frames, owner.clock())
+            count = self._put_timed(batch, times) if self._timed else self._put(batch)
+        finally:
+            if count < len(batch):
+                if stamps:
+                    # What has not left is sent for the first time the next time.
+                    for frames, data in zip(batch[count:], plain[count:], strict=True):
+                        owner.unstamp(frames[-1])
+                        frames[-1] = data
+                batch = batch[:count]
+        owner.hooks.hops_sent(self._declared, batch, times or owner.clock())
+        return count
 
-    def _put(self, frames: list[bytes]) -> None:
-        send, count = self._send, len(frames)
+    def _put(self, batch: list[list[bytes]]) -> int:
+        send, rest = self._send, iter(batch)
         # Written out for the usual counts: this is where the time of the router goes.
-        if count == 1:
-            send(frames[0], _NOBLOCK)
-        elif count == 2:
-            send(frames[0], _MORE)
-            send(frames[1], _NOBLOCK)
-        elif count == 3:
-            send(frames[0], _MORE)
-            send(frames[1], _MORE)
-            send(frames[2], _NOBLOCK)
-        else:
-            for frame in frames[:-1]:
-                send(frame, _MORE)
-            send(frames[-1], _NOBLOCK)
+        count = len(batch[0])
+        try:
+            if count == 1:
+                for (data,) in rest:
+                    send(data, _NOBLOCK)
+            elif count == 2:
+                for first, data in rest:
+                    send(first, _MORE)
+                    send(data, _NOBLOCK)
+            elif count == 3:
+                for first, second, data in rest:
+                    send(first, _MORE)
+                    send(second, _MORE)
+                    send(data, _NOBLOCK)
+            else:
+                for frames in rest:
+                    for frame in frames[:-1]:
+                        send(frame, _MORE)
+                    send(frames[-1], _NOBLOCK)
+        except zmq.ZMQError:
+            sent = len(batch) - length_hint(rest) - 1
+            if not sent:
+                raise
+            return sent
+        return len(batch)
+
+    def _put_timed(self, batch: list[list[bytes]], times: list[int]) -> int:
+        """`_put`, one by one, with the time of each."""
+        send, now = self._send, time.monotonic_ns
+        try:
+            for frames in batch:
+                for frame in frames[:-1]:
+                    send(frame, _MORE)
+                send(frames[-1], _NOBLOCK)
+                times.append(now())
+        except zmq.ZMQError:
+            if not times:
+                raise
+        return len(times)
 
     def take(self) -> list[bytes]:
         """Receive what is there; raises zmq.Again where nothing is."""
         frames = self._take()
-        if self._watched and self.receives:
-            owner = self.owner
-            if self._marks:
-                frames[-1] = owner.mark(frames[-1])
-            owner.hooks.hop_received(self._declared, frames, owner.clock())
-        return frames
-
-    def _take(self) -> list[bytes]:
-        recv = self._recv
-        count = self.frames
-        if count == 3:
-            frames = [recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)]
-        elif count == 2:
-            frames = [recv(_NOBLOCK), recv(_NOBLOCK)]
-        else:
-            # A frame that is not copied tells whether more follow; to ask the socket takes longer.
-            frame = recv(_NOBLOCK, False)
-            frames = [frame.bytes]
-            while frame.more:
-                frame = recv(_NOBLOCK, False)
-                frames.append(frame.bytes)
+        if self._watched:
+            self._tell([frames], self.owner.clock())
         return frames
 
     def take_many(self, most: int) -> list[list[bytes]]:
         """Receive what is there, `most` at the most; raises zmq.Again where nothing is."""
-        found = [self.take()]
+        times: list[int] = []
+        found = [self._take()]
         # A message that comes alone is not kept waiting by a second look, which takes longer.
-        if most == 1 or not self.can_receive():
-            return found
-        recv, plain = self._recv, 0 if self._watched else self.frames
-        try:
-            if plain == 3:
-                while len(found) < most:
-                    found.append([recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)])
-            elif plain == 2:
-                while len(found) < most:
-                    found.append([recv(_NOBLOCK), recv(_NOBLOCK)])
-            else:
-                while len(found) < most:
-                    found.append(self.take())
-        except zmq.Again:
-            pass
+        if most > 1 and self.can_receive():
+            try:
+                if self._timed and self._watched:
+                    self._take_timed(found, times, most)
+                else:
+                    self._take_more(found, most)
+            except zmq.Again:
+                pass
+        if self._watched:
+            self._tell(found, times or self.owner.clock())
         return found
+
+    def _tell(self, batch: list[list[bytes]], at: int | list[int]) -> None:
+        if self.receives:
+            owner = self.owner
+            if self.marks:
+                owner.mark(batch, ours=self.ours)
+            owner.hooks.hops_received(self._declared, batch, at)
+
+    def _take(self) -> list[bytes]:
+        recv, count = self._recv, self.frames
+        if count == 1:
+            return [recv(_NOBLOCK)]
+        if count == 3:
+            return [recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)]
+        if count == 2:
+            return [recv(_NOBLOCK), recv(_NOBLOCK)]
+        # A frame that is not copied tells whether more follow; to ask the socket takes longer.
+        frame = recv(_NOBLOCK, False)
+        frames = [frame.bytes]
+        while frame.more:
+            frame = recv(_NOBLOCK, False)
+            frames.append(frame.bytes)
+        return frames
+
+    def _take_more(self, found: list[list[bytes]], most: int) -> None:
+        """`_take`, until there is nothing left."""
+        recv, count = self._recv, self.frames
+        if count == 1:
+            while len(found) < most:
+                found.append([recv(_NOBLOCK)])
+        elif count == 3:
+            while len(found) < most:
+                found.append([recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)])
+        elif count == 2:
+            while len(found) < most:
+                found.append([recv(_NOBLOCK), recv(_NOBLOCK)])
+        else:
+            while len(found) < most:
+                found.append(self._take())
+
+    def _take_timed(self, found: list[list[bytes]], times: list[int], most: int) -> None:
+        """`_take_more`, one by one, with the time of each."""
+        take, now = self._take, time.monotonic_ns
+        times.append(now())
+        while len(found) < most:
+            found.append(take())
+            times.append(now())
 
     def drop(self, frames: list[bytes], cause: str) -> None:
         """Give up these frames, and say why."""

@@ -20,10 +20,12 @@ __all__ = ["READY", "Head", "Stamp", "fields", "read_stamp", "strip_stamp", "wri
 #: of the subscriptions that were made before.
 READY = b"\xffready:"
 
-_TAIL = struct.Struct("<6sQQQ")
+#: A whole tail (KEY, id, parent, clock), and its numbers.
+TAIL = struct.Struct("<6sQQQ")
+_NUMBERS = struct.Struct("<QQQ")
 #: Key of field 536870911 with wire type 2 (length-delimited), then the length, 24.
-_KEY = b"\xfa\xff\xff\xff\x0f\x18"
-_SIZE = _TAIL.size
+KEY = b"\xfa\xff\xff\xff\x0f\x18"
+_SIZE = TAIL.size
 
 _TEXT_FIELDS = {1: "pipeline", 2: "client", 4: "function", 5: "cache"}
 
@@ -49,21 +51,26 @@ class Head(NamedTuple):
 
 def read_stamp(data: bytes) -> Stamp | None:
     """The trace tail of a serialised message, or None where it has none."""
-    if data[-_SIZE:-24] != _KEY or _inside_a_field(data):
+    if data[-_SIZE:-24] != KEY or _inside_a_field(data):
         return None
-    return Stamp(*_TAIL.unpack(data[-_SIZE:])[1:])
+    return Stamp(*TAIL.unpack(data[-_SIZE:])[1:])
+
+
+def tail(data: bytes) -> tuple[int, int, int]:
+    """The numbers of the stamp of a message that is known to have one."""
+    return _NUMBERS.unpack(data[-24:])
 
 
 def strip_stamp(data: bytes) -> bytes:
     """The message as it is when nobody records."""
-    if data[-_SIZE:-24] != _KEY or _inside_a_field(data):
+    if data[-_SIZE:-24] != KEY or _inside_a_field(data):
         return data
     return data[:-_SIZE]
 
 
 def write_stamp(data: bytes, stamp: Stamp) -> bytes:
     """The message with this trace tail, in place of the one that it may have."""
-    return strip_stamp(data) + _TAIL.pack(_KEY, *stamp)
+    return strip_stamp(data) + TAIL.pack(KEY, *stamp)
 
 
 def _inside_a_field(data: bytes) -> bool:

@@ -31,6 +31,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "hop_sent": (PORT, [b"m"], 11),
     "hop_received": (PORT, [b"m"], 12),
     "hop_dropped": (PORT, [b"m"], "a rule", 13),
+    "hops_sent": (PORT, [[b"k"], [b"n"]], 14),
+    "hops_received": (PORT, [[b"k"], [b"n"]], [15, 16]),
 }
 
 
@@ -74,9 +76,14 @@ def test_an_event_reaches_who_overrides_it(event: str) -> None:
     assert getattr(Hook(), event)(*CALLS[event]) is None
     for name, arguments in CALLS.items():
         getattr(hooks, name)(*arguments)
-    assert heard == [CALLS[event]]
-    assert [name for name in CALLS if hooks.hears(name)] == [event]
-    assert hooks.active is event.startswith("hop_")
+    told = {
+        "hop_sent": [(PORT, [b"k"], 14), (PORT, [b"n"], 14)],
+        "hop_received": [(PORT, [b"k"], 15), (PORT, [b"n"], 16)],
+    }
+    assert heard == [CALLS[event], *told.get(event, [])]
+    also = [event.replace("hop_", "hops_")] if event in told else []
+    assert [name for name in CALLS if hooks.hears(name)] == [event, *also]
+    assert hooks.active is event.startswith("hop")
 
 
 def test_several_hooks_hear_in_the_order_in_which_they_were_added() -> None:
@@ -141,15 +148,15 @@ def test_a_failing_hook_is_removed_and_logged_once_and_the_others_go_on(
     elsewhere = Hooks([failing])
     with caplog.at_level(logging.ERROR, "pylm_lab"):
         for at in (1, 2):
-            hooks.hop_sent(PORT, [b"m"], at)
-        elsewhere.hop_sent(PORT, [b"m"], 3)
+            hooks.hops_sent(PORT, [[b"m"]], at)
+        elsewhere.hops_sent(PORT, [[b"m"]], 3)
     assert [at for _, at in failing.heard] == [1, 3]  # once in each place
     assert [len(hook.heard) for hook in (before, after)] == [2, 2]
     assert list(hooks) == [before, after]
     assert not elsewhere.active
     assert isinstance(failing.failed, ValueError)
     (record,) = caplog.records
-    assert "failed in hop_sent and was removed" in record.getMessage()
+    assert "failed in hops_sent and was removed" in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[1] is failing.failed
 

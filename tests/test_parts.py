@@ -21,6 +21,7 @@ from pylm_lab.parts.services import (
     WorkerPullService,
 )
 from pylm_lab.persistence.kv import DictDB
+from pylm_lab.trace import Recorder
 from pylm_lab.wire import READY
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -165,6 +166,37 @@ def test_scatter_makes_none_one_or_many_and_an_error_is_that_message_s_trouble(
         assert [payload(pull.recv()) for _ in range(4)] == [b"0", b"1", b"2", b"0"]
     assert drops.causes == [
         "scatter failed: ValueError: invalid literal for int() with base 10: b'many'"
+    ]
+
+
+class FromScratch(PullService):
+    """Answers every message with two that it makes itself."""
+
+    def scatter(self, message: PalmMessage) -> Iterator[PalmMessage]:
+        for n in range(2):
+            yield PalmMessage(client="c", cache="k", payload=message.payload + b".%d" % n)
+
+
+def test_what_scatter_makes_from_scratch_is_a_child_of_what_it_was_made_of(
+    context: Context,
+) -> None:
+    heard = Recorder()
+    server = ServerTemplate(name="server", context=context)
+    server.register_inbound(FromScratch, "Pull", "inproc://in", route="Push")
+    server.register_outbound(PushService, "Push", "inproc://out")
+    server.attach(heard)
+    with plug(context, zmq.PUSH, "inproc://in") as push:
+        for n in range(5):
+            push.send(message(b"%d" % n))
+        with server, plug(context, zmq.PULL, "inproc://out") as pull:  # it finds all five
+            for _ in range(10):
+                pull.recv()
+    events = heard.trace.events
+    came = {e.message: e.excerpt for e in events if e.port == "server.Pull:listen_to" and e.kind}
+    made = [e for e in events if e.port == "server.Pull:broker" and e.what == "send"]
+    assert sorted(came.values()) == ["0", "1", "2", "3", "4"]
+    assert [(came[e.parent], e.excerpt) for e in made] == [
+        (str(n), f"{n}.{k}") for n in range(5) for k in range(2)
     ]
 
 

@@ -13,6 +13,7 @@ from pylm_lab.actor import Actor
 from pylm_lab.errors import NoAnswer, RunError
 from pylm_lab.hook import Hook, Port
 from pylm_lab.loop import Ids
+from pylm_lab.trace import Recorder
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -147,9 +148,11 @@ def test_what_goes_on_keeps_its_id_and_every_further_copy_is_a_child(context: Co
     actor = Echo(context)
     actor.open()
     try:
-        came = actor.mark(wire.write_stamp(b"x", wire.Stamp(id=7, parent=0, clock=10)))
-        sent = [wire.read_stamp(actor.stamp(came, outer=True)) for _ in range(3)]
-        new = wire.read_stamp(actor.stamp(b"made up", outer=True))
+        came = wire.write_stamp(b"x", wire.Stamp(id=7, parent=0, clock=10))
+        actor.mark([[came]], ours=False)
+        batch = [[came], [came], [came], [b"made up"]]
+        actor.stamp(batch)
+        *sent, new = [wire.read_stamp(data) for (data,) in batch]
     finally:
         actor.cleanup()
     assert [stamp and stamp.parent for stamp in sent] == [0, 7, 7]
@@ -164,8 +167,78 @@ def test_a_message_from_a_stranger_is_given_an_id(context: Context) -> None:
     actor = Echo(context)
     actor.open()
     try:
-        stamp = wire.read_stamp(actor.mark(b"no stamp"))
+        batch = [[b"no stamp"], [b"nor this"]]
+        actor.mark(batch, ours=False)
+        stamp, other = (wire.read_stamp(data) for (data,) in batch)
     finally:
         actor.cleanup()
     assert stamp
+    assert other
     assert stamp.id
+    assert stamp.id != other.id
+
+
+class Source(Actor):
+    """Has somewhere to send."""
+
+    role = "worker"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("source", context=context)
+        self.push = self.add_port("push", zmq.PUSH, binds=False, sends="message")
+
+    def open_ports(self) -> None:
+        self.push.open(self.context, sndhwm=2)
+        self.push.join("inproc://sink")
+
+
+@pytest.mark.parametrize("precise", [False, True])
+def test_of_a_batch_that_has_no_room_the_beginning_is_sent_and_told(
+    context: Context, precise: bool
+) -> None:
+    heard = Recorder(precise=precise)
+    source = Source(context)
+    source.attach(heard)
+    with context.socket(zmq.PULL) as sink:
+        sink.rcvhwm = 2
+        sink.bind("inproc://sink")
+        source.open()
+        try:
+            batch = [[b"%d" % n] for n in range(9)]
+            sent = source.push.put_many(batch)
+            assert 0 < sent < 9
+            assert batch[sent:] == [[b"%d" % n] for n in range(sent, 9)]  # as it was
+            with pytest.raises(zmq.Again):
+                source.push.put_many(batch[sent:])
+            came = [sink.recv() for _ in range(sent)]
+            assert [wire.strip_stamp(data) for data in came] == [b"%d" % n for n in range(sent)]
+        finally:
+            source.cleanup()
+    assert heard.totals() == {("source:push", "send"): sent}
+    stamps = [wire.read_stamp(data) for data in came]
+    ids = [e.message for e in heard.trace.events if e.what == "send"]
+    assert ids == [f"{stamp.id:016x}" for stamp in stamps if stamp]
+
+
+def test_every_hop_has_its_own_time_if_a_hook_asks_for_it(context: Context) -> None:
+    times: list[int | list[int]] = []
+
+    class Precise(Hook):
+        precise = True
+
+        def hops_sent(self, port: object, batch: object, at: int | list[int]) -> None:
+            times.append(at)
+
+    source = Source(context)
+    source.attach(Precise())
+    with context.socket(zmq.PULL) as sink:
+        sink.bind("inproc://sink")
+        source.open()
+        try:
+            source.push.put_many([[b"one"], [b"two"], [b"three"]])
+        finally:
+            source.cleanup()
+    (each,) = times
+    assert isinstance(each, list)
+    assert each == sorted(each)
+    assert len(each) == 3

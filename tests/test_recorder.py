@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pylm_lab.trace import Event, Recorder
 from pylm_lab.trace.recorder import merge
+from pylm_lab.trace.tape import rows
 
 
 def one_link(**about: Any) -> Build:
@@ -61,8 +62,8 @@ def test_of_a_long_message_the_beginning_is_kept_and_all_that_matters() -> None:
         assert (event.message, event.parent, event.clock) == (f"{5:016x}", f"{4:016x}", 9), size
         assert event.sizes == (len(data),)
         assert event.excerpt == "x" * 64
-        (row,) = [row for row in build.recorder._rows["a"] if row[1] == "send"]
-        assert sum(map(len, row[5])) <= 512, "more is kept than is shown"
+        (row,) = [row for row in rows(build.recorder._tapes["a"].copy()) if row.what == "send"]
+        assert sum(map(len, row.frames)) <= 512, "more is kept than is shown"
 
 
 def test_a_list_that_is_used_again_does_not_change_the_record() -> None:
@@ -221,7 +222,7 @@ def test_a_send_comes_before_its_receive_though_the_clock_was_read_once_a_batch(
     for id in (1, 2, 3):
         build.receive("b:pull", message(id), at=112)
     build.receive("b:pull", message(4), at=200)
-    start = min(row[0] for rows in build.recorder._rows.values() for row in rows)
+    start = min(entry[0] for tape in build.recorder._tapes.values() for entry in tape.copy())
     assert [(at + start, actor, what) for at, actor, what in moves(build)] == [
         (110, "a", "send"),
         (112, "b", "receive"),

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from pylm_lab.errors import WiringError
+from pylm_lab.hook import Hook, Port
 from pylm_lab.parts.core import Router
 
 Plug = Callable[[str, str], zmq.Socket[bytes]]
@@ -241,3 +242,35 @@ def test_two_parts_of_one_name_are_refused_whatever_their_direction() -> None:
 def test_options_that_mean_nothing_are_refused(options: dict[str, object], text: str) -> None:
     with pytest.raises(WiringError, match=text):
         Router(**options)  # type: ignore[arg-type]
+
+
+def test_what_can_not_be_delivered_is_dropped_by_name_and_the_rest_of_the_batch_goes_on(
+    context: zmq.Context[zmq.Socket[bytes]], plug: Plug
+) -> None:
+    drops: list[tuple[list[bytes], str]] = []
+
+    class Drops(Hook):
+        def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
+            drops.append((frames, cause))
+
+    router = a_router(context)
+    router.register_inbound("Left", route="Push")
+    router.register_inbound("Right", route="Gone")
+    router.register_outbound("Push")
+    router.register_outbound("Gone")
+    router.attach(Drops())
+    router.open()
+    left, right = plug("Left", "inproc://in"), plug("Right", "inproc://in")
+    push = plug("Push", "inproc://out")
+    router.ready()
+    for n in range(3):
+        left.send_multipart([b"", b"left %d" % n])
+        right.send_multipart([b"", b"right %d" % n])
+    with router:  # it finds all six
+        assert [push.recv_multipart()[-1] for _ in range(3)] == [b"left 0", b"left 1", b"left 2"]
+        assert [right.recv_multipart()[-1] for _ in range(3)] == [b"1"] * 3
+        for _ in range(3):
+            push.send_multipart([b"", b"1"])
+        assert [left.recv_multipart()[-1] for _ in range(3)] == [b"1"] * 3
+    assert [frames[-1] for frames, _ in drops] == [b"right 0", b"right 1", b"right 2"]
+    assert {cause for _, cause in drops} == {"Gone is not connected to the router"}

@@ -15,11 +15,12 @@ import sys
 from typing import Any, ClassVar
 
 import zmq
+from google.protobuf.message import DecodeError
 
 from pylm_lab import hook
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.messages_pb2 import PalmMessage
-from pylm_lab.parts.part import Part, read
+from pylm_lab.parts.part import Part, read, unreadable
 from pylm_lab.parts.routing import ACK, Router, zmq_context
 from pylm_lab.port import Port
 from pylm_lab.schedule import Stopped
@@ -99,7 +100,7 @@ class Inbound(Part):
         self._credit = self.window
         self._listens = self.overrides("handle_feedback")
         scatters = self.overrides("scatter")
-        fills = self.fills_cache
+        one_to_one = not scatters and not self.reply
         seen = 0
         while seen < self.messages:
             most = min(self._credit, BATCH, self.messages - seen)
@@ -108,26 +109,48 @@ class Inbound(Part):
                 for frames in batch:
                     self._acknowledged(frames)
                 continue
-            for frames in batch:
-                seen += 1
-                message = read(listen_to, frames)
+            seen += len(batch)
+            if one_to_one:
+                self._pass_on(batch)
+                continue
+            for frames in self.each(listen_to, batch):
+                message = self._read(frames)
                 if message is None:
-                    if self.reply:
-                        self.emit(listen_to, [self.reply_feedback()])
-                    continue
-                if fills and not message.cache:
-                    message.cache = self.ids.text()
-                if scatters:
+                    pass
+                elif scatters:
                     for one in self.scattered(message, frames):
                         self._hand_in(one)
-                elif self._credit > 0:
-                    self._credit -= 1
-                    self.emit(broker, [b"", message.SerializeToString()])
                 else:
                     self._hand_in(message)
                 if self.reply:
-                    self._wait_for_credit()
+                    if message is not None:
+                        self._wait_for_credit()
                     self.emit(listen_to, [self.reply_feedback()])
+
+    def _read(self, frames: list[bytes]) -> PalmMessage | None:
+        message = read(self.listen_to, frames)
+        if message is not None and self.fills_cache and not message.cache:
+            message.cache = self.ids.text()
+        return message
+
+    def _pass_on(self, batch: list[list[bytes]]) -> None:
+        """Give messages to the router as they are; there is credit for them."""
+        parse, fills = PalmMessage.FromString, self.fills_cache
+        out = []
+        for frames in batch:
+            data = frames[-1]
+            try:
+                message = parse(data)
+            except DecodeError:
+                unreadable(self.listen_to, frames)
+                continue
+            if fills and not message.cache:
+                message.cache = self.ids.text()
+            after = message.SerializeToString()
+            # Mostly nothing has changed: whoever keeps both then keeps one.
+            out.append([b"", data if after == data else after])
+        self._credit -= len(out)
+        self.emit_many(self.broker, out, onward=True)
 
     def _hand_in(self, message: PalmMessage) -> None:
         """Give a message to the router, as soon as there is credit for it."""
@@ -219,14 +242,26 @@ class Outbound(Part):
     def run(self) -> None:
         broker, quantum = self.broker, self.quantum
         parses = self.parses or self.overrides("scatter")
+        # Nobody looks at a message here, and nobody asks about each.
+        plain = not (parses or self.reply or quantum == 1 or self.overrides("hand_out"))
+        broker.marks = not (plain and broker.ours)
         seen = done = 0
         while seen < self.messages:
             port, batch = self.drain(self.inputs, min(BATCH, self.messages - seen))
-            for frames in batch:
-                if port is not broker:
+            if port is not broker:
+                for frames in batch:
                     self.heard(port, frames)
-                    continue
-                seen += 1
+                continue
+            seen += len(batch)
+            if plain:
+                out = [[frames[-1]] for frames in batch]
+                self.emit_many(self.listen_to, out, onward=True)
+                done += len(batch)
+                if done >= quantum:
+                    self.emit(broker, [b"", str(done).encode()])
+                    done = 0
+                continue
+            for frames in self.each(broker, batch):
                 if parses:
                     message = read(broker, frames)
                     if message is not None:

@@ -19,7 +19,7 @@ from pylm_lab.parts.routing import zmq_context
 from pylm_lab.port import Port
 from pylm_lab.wire import strip_stamp
 
-__all__ = ["Part", "read"]
+__all__ = ["Part", "read", "unreadable"]
 
 
 def read(port: Port, frames: list[bytes]) -> PalmMessage | None:
@@ -27,15 +27,21 @@ def read(port: Port, frames: list[bytes]) -> PalmMessage | None:
     try:
         return PalmMessage.FromString(frames[-1])
     except DecodeError:
-        owner = port.owner
-        port.drop(frames, "it is no PALM message")
-        size = len(strip_stamp(frames[-1]))
-        owner.logger.error("%s: %d bytes are no PALM message", owner.id, size)
+        unreadable(port, frames)
         return None
+
+
+def unreadable(port: Port, frames: list[bytes]) -> None:
+    """Drop what is no message, and tell so."""
+    port.drop(frames, "it is no PALM message")
+    size = len(strip_stamp(frames[-1]))
+    port.owner.logger.error("%s: %d bytes are no PALM message", port.owner.id, size)
 
 
 class Part(Actor):
     """What all parts have: the socket to the outside, the server's cache, a limit of messages."""
+
+    carries = True
 
     def __init__(
         self,

@@ -246,6 +246,7 @@ class Plan:
         router.table.check()
         router.inbound.frames = router.outbound.frames = 3
         quarter = max(1, router.window // 4)
+        heard = all(part.hooks.active for part in self.inbound_components.values())
         answered = {e.target for e in router.table.inbound.values() if e.blocks}
         for name, inbound in self.inbound_components.items():
             entry = router.table.inbound[name.encode()]
@@ -258,3 +259,7 @@ class Plan:
             each = outbound.blocks or entry.route or entry in answered
             entry.quantum = outbound.quantum = 1 if each else quarter
             outbound.broker.frames = 2
+            # Feedback that is handed on to a part may be anything; so may be what comes from a part
+            # that nobody hears.
+            fed = any(e.route == name for e in router.table.outbound.values())
+            outbound.broker.ours = not fed and heard

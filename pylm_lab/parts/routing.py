@@ -1,18 +1,14 @@
-"""The switch: the router, and the table that it executes and that the diagram reads.
+"""The switch: the router, which executes its table and nothing else.
 
-1. One table, two readers. What can't work in it is found before anything runs.
-2. The router executes the table and nothing else. It forwards at once and keeps nothing but whose
-   messages are not done yet; the windows of the inbound parts bound everything inside.
-3. Acknowledgements give credit back: to an inbound part for its own messages only, and to one that
+1. It forwards at once and keeps nothing but whose messages are not done yet; the windows of the
+   inbound parts bound everything inside.
+2. Acknowledgements give credit back: to an inbound part for its own messages only, and to one that
    blocks the feedback itself.
 """
 
 from __future__ import annotations
 
-import difflib
 import sys
-from collections import deque
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import zmq
@@ -21,9 +17,10 @@ from pylm_lab import hook
 from pylm_lab.actor import Actor
 from pylm_lab.errors import WiringError
 from pylm_lab.loop import BATCH
+from pylm_lab.parts.table import Entry, Table
 from pylm_lab.port import Port
 
-__all__ = ["ACK", "WINDOW", "Entry", "Router", "Table", "zmq_context"]
+__all__ = ["ACK", "WINDOW", "Router", "zmq_context"]
 
 #: What hand-built sockets share with the parts: pylm_lab's own context, the default everywhere.
 zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -33,129 +30,6 @@ WINDOW = 256
 
 #: What a message that is done is answered with.
 ACK = b"1"
-
-
-class Entry:
-    """A part as the router knows it.
-
-    `target` is the outbound part that its messages, or its feedback, go to (None: nowhere).
-    `blocks`, of an inbound part: it is answered with the feedback; of an outbound part: it answers
-    only when its pair has.
-    """
-
-    __slots__ = (
-        "blocks",
-        "credit",
-        "held",
-        "identity",
-        "inbound",
-        "log",
-        "name",
-        "owed",
-        "quantum",
-        "route",
-        "target",
-    )
-
-    def __init__(self, name: str, route: str, log: str, *, inbound: bool, blocks: bool) -> None:
-        self.name = name
-        self.identity = name.encode()
-        self.route = route
-        self.log = log
-        self.inbound = inbound
-        self.blocks = blocks
-        self.target: Entry | None = None
-        #: Of an outbound part: whose messages, and how many in a row, it owes feedback for.
-        self.owed: deque[list[Any]] = deque()
-        #: Of an outbound part that holds: what waits for its feedback.
-        self.held: deque[tuple[Entry | None, bytes]] = deque()
-        #: Of an inbound part: messages done, and not yet acknowledged.
-        self.credit = 0
-        #: How many acknowledgements travel as one.
-        self.quantum = 1
-
-
-class Table:
-    """The parts that are registered at a router, and the rows between them."""
-
-    def __init__(self) -> None:
-        self.inbound: dict[bytes, Entry] = {}
-        self.outbound: dict[bytes, Entry] = {}
-
-    def register(self, name: str, route: str, log: str, *, inbound: bool, blocks: bool) -> Entry:
-        """Add a part.
-
-        Raises:
-            WiringError: there is one of this name already, or the name can't be a routing id.
-        """
-        side = "an inbound" if inbound else "an outbound"
-        if not isinstance(name, str) or not 0 < len(name.encode()) < 256 or name[0] == "\0":
-            raise WiringError(
-                f"{side} part can't be called {name!r}: a name has 1 to 255 bytes of UTF-8, since "
-                "it is the part's routing id"
-            )
-        entry = Entry(name, route, log, inbound=inbound, blocks=blocks)
-        if entry.identity in self.inbound or entry.identity in self.outbound:
-            raise WiringError(
-                f"two parts are called {name!r}: give {side} part that you add another name"
-            )
-        (self.inbound if inbound else self.outbound)[entry.identity] = entry
-        return entry
-
-    def check(self) -> None:
-        """Resolve every route.
-
-        Raises:
-            WiringError: a route names no outbound part. The text names the nearest one.
-        """
-        names = {entry.name: entry for entry in self.outbound.values()}
-        for entry in self.entries():
-            entry.target = names.get(entry.route)
-            if entry.route and entry.target is None:
-                raise WiringError(self._unknown(entry, list(names)))
-            if entry.target is entry:
-                raise WiringError(
-                    f"{entry.name!r} is routed to itself: the feedback would go round for ever"
-                )
-
-    def _unknown(self, entry: Entry, names: list[str]) -> str:
-        start = f"part {entry.name!r} is routed to {entry.route!r}, but "
-        if any(entry.route == other.name for other in self.inbound.values()):
-            return f"{start}{entry.route!r} is an inbound part: route to an outbound one {names}"
-        near = difflib.get_close_matches(entry.route, names, n=1, cutoff=0.5)
-        if near:
-            return f"{start}no outbound part has this name: did you mean {near[0]!r}?"
-        return f"{start}no outbound part has this name; there is {names or 'none yet'}"
-
-    def __repr__(self) -> str:
-        rows = [entry for entry in self.entries() if entry.route]
-        lines = [f"{n}  {e.name} {_sign(e)} {e.route}" for n, e in enumerate(rows, start=1)]
-        lines += [f"-  {e.name} → nowhere" for e in self.inbound.values() if not e.route]
-        return "\n".join(lines) or "no rows"
-
-    def entries(self) -> Iterator[Entry]:
-        """Every part, inbound ones first, as registered."""
-        yield from self.inbound.values()
-        yield from self.outbound.values()
-
-    def rows(self, server: str, ids: dict[str, str]) -> Iterator[hook.Route]:
-        """The rows of the table, numbered as registered: inbound parts first."""
-        rows = [entry for entry in self.entries() if entry.target is not None]
-        for number, entry in enumerate(rows, start=1):
-            assert entry.target is not None
-            feedback = "on" if not entry.inbound else "waits" if entry.blocks else ""
-            yield hook.Route(
-                server=server,
-                number=number,
-                source=ids.get(entry.name, entry.name),
-                target=ids.get(entry.target.name, entry.target.name),
-                feedback=feedback,  # type: ignore[arg-type]
-            )
-
-
-def _sign(entry: Entry) -> str:
-    """How the answer to what this row sends travels."""
-    return "⇢" if not entry.inbound else "⇄" if entry.blocks else "→"
 
 
 class Router(Actor):
@@ -270,6 +144,7 @@ class Router(Actor):
         both, answers = (inbound, outbound), (outbound,)
         # Who may have to hold after each message takes one at a time.
         most = 1 if any(map(self._holds, self.table.outbound.values())) else BATCH
+        self._simple = not (self.lockstep or any(e.blocks for e in self.table.outbound.values()))
         self._holding = 0
         try:
             self._route(both, answers, most)
@@ -289,17 +164,57 @@ class Router(Actor):
                 answers if waits else both, max(1, min(most, self.messages - seen))
             )
             if port is outbound:
-                for frames in batch:
+                for frames in self.each(outbound, batch):
                     self._feedback(frames)
                 continue
-            for frames in batch:
-                seen += 1
+            seen += len(batch)
+            if self._simple:
+                self._forward_all(batch)
+                continue
+            for frames in self.each(inbound, batch):
                 source = sources.get(frames[0])
                 if source is None:
-                    inbound.drop(frames, f"no inbound part {frames[0]!r} is registered")
-                    self.logger.error("%s: nobody registered %r", self.id, frames[0])
+                    self._unknown(frames)
                 else:
                     self._forward(source, source.target, frames[-1])
+
+    def _unknown(self, frames: list[bytes]) -> None:
+        self.inbound.drop(frames, f"no inbound part {frames[0]!r} is registered")
+        self.logger.error("%s: nobody registered %r", self.id, frames[0])
+
+    def _forward_all(self, batch: list[list[bytes]]) -> None:
+        """`_forward` for many, where no outbound part blocks."""
+        out: list[list[bytes]] = []
+        sources: list[Entry] = []
+        name = identity = b""
+        for frames in batch:
+            if frames[0] != name:
+                part = self.table.inbound.get(frames[0])
+                if part is None:
+                    self._unknown(frames)
+                    continue
+                if part.target is None:
+                    self._acknowledge(part, 1, ACK)
+                    continue
+                name, source, identity = frames[0], part, part.target.identity
+                owed = part.target.owed
+                if not owed or owed[-1][0] is not source:
+                    owed.append([source, 0])
+                run = owed[-1]
+            run[1] += 1
+            sources.append(source)
+            out.append([identity, b"", frames[-1]])
+
+        def refused(at: int, error: zmq.ZMQError) -> None:
+            self._gone(self.outbound, out[at], error)
+            owed = self.table.outbound[out[at][0]].owed
+            n = max(n for n, run in enumerate(owed) if run[0] is sources[at])
+            owed[n][1] -= 1
+            if not owed[n][1]:
+                del owed[n]
+            self._acknowledge(sources[at], 1, ACK)
+
+        self.emit_many(self.outbound, out, refused=refused)
 
     def _waited_for(self) -> bool:
         """A part still waits for the feedback of one that blocks."""

@@ -81,10 +81,11 @@ class ServerTemplate(Plan):
         self.reason = None
         self._done.clear()
         self._name_actors()
-        self._agree()
         try:
             for actor in self.actors:
                 actor.enter(self.shared)
+            self._agree()
+            for actor in self.actors:
                 actor.open()
             self.router.ready()
             for part in self.outbound_components.values():

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import zmq
@@ -175,7 +175,7 @@ class PubService(Outbound):
 
     def drain(
         self, ports: tuple[Port, ...], most: int = BATCH, timeout: float | None = None
-    ) -> tuple[Port, Iterator[list[bytes]]]:
+    ) -> tuple[Port, list[list[bytes]]]:
         # While something is held there is a time at which to give it up.
         while self._held:
             try:

@@ -9,22 +9,20 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import starmap
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pylm_lab import wire
 from pylm_lab.hook import Actor, Hook, Kind, Port, Route
 from pylm_lab.trace.match import READY, pairs
 from pylm_lab.trace.records import Event, What
+from pylm_lab.trace.tape import Row, Tape, rows
 from pylm_lab.trace.trace import Trace
 
 __all__ = ["Recorder", "merge"]
 
-#: Bytes of a message's head that are kept, enough for its fields and the beginning of its payload.
-HEAD = 512
 #: Characters of the payload that an event shows.
 EXCERPT = 64
 #: Characters of a cause or an error.
@@ -34,44 +32,40 @@ _PUBSUB = frozenset({"PUB", "XPUB", "SUB", "XSUB"})
 _STAMPED = ("message", "request")
 
 
-class _Row(NamedTuple):
-    """What is kept of an event. It is written as a plain tuple, which takes a third of the time.
-
-    The frames are a tuple of their own: the list stays its owner's, who may use it again.
-    """
-
-    at: int
-    what: What
-    actor: str
-    port: Port | None = None
-    text: str = ""
-    frames: tuple[bytes, ...] = ()
-    #: Of frames whose last may have been cut: their true sizes, and its stamp.
-    sizes: tuple[int, ...] = ()
-    stamp: wire.Stamp | None = None
-
-
 class Recorder(Hook):
     """Writes down everything that it hears; `trace` tells it.
 
     Attach it to whatever runs, before it starts: `cluster.attach(recorder)`,
-    `server.attach(recorder)`. `schedule`, `seed`, `clock` and `scenario` are handed on to the
-    trace.
+    `server.attach(recorder)`.
+
+    Args:
+        limit: keep the last so many events of each actor, for a run of any length; `dropped`
+            counts the others. None: keep everything.
+        precise: read the clock for every hop, instead of once for what came or went together.
+        schedule, seed, clock, scenario: what the trace says of itself.
     """
 
     def __init__(
         self,
         *,
+        limit: int | None = None,
+        precise: bool = False,
         schedule: str = "free",
         seed: int | None = None,
         clock: Literal["ns", "step"] = "ns",
         scenario: str = "",
     ) -> None:
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int) or limit < 1
+        ):
+            raise ValueError(f"limit={limit!r}: a number of events to keep, at least 1, or None")
+        self.precise = precise
+        self._limit = limit
         self._about = {"schedule": schedule, "seed": seed, "clock": clock, "scenario": scenario}
         self._actors: dict[str, Actor] = {}
         self._ports: dict[str, Port] = {}
         self._routes: dict[tuple[str, int], Route] = {}
-        self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self._tapes: dict[str, Tape] = {}
         #: How much was heard when the trace was last told, and that trace.
         self._told: tuple[tuple[int, ...], Trace] | None = None
 
@@ -82,20 +76,38 @@ class Recorder(Hook):
         May be asked for while the run goes on.
         """
         # Rows first: whatever they speak of has been declared by then.
-        rows = {actor: tuple(rows) for actor, rows in list(self._rows.items())}
+        kept = {actor: tape.copy() for actor, tape in list(self._tapes.items())}
         declared = len(self._actors), len(self._ports), len(self._routes)
-        heard = (sum(map(len, rows.values())), *declared)
+        heard = (self.dropped, sum(map(len, kept.values())), *declared)
         if self._told is None or self._told[0] != heard:
-            self._told = heard, self._tell(rows)
+            self._told = heard, self._tell({actor: list(rows(own)) for actor, own in kept.items()})
         return self._told[1]
 
-    def _tell(self, rows: dict[str, tuple[tuple[Any, ...], ...]]) -> Trace:
+    @property
+    def dropped(self) -> int:
+        """How many events were forgotten to stay within the limit."""
+        return sum(tape.dropped for tape in list(self._tapes.values()))
+
+    def totals(self) -> Counter[tuple[str, What]]:
+        """How many messages were sent, received and dropped at each port, forgotten ones included.
+
+        The keys are (port id, `send` | `receive` | `drop`).
+        """
+        found: Counter[tuple[str, What]] = Counter()
+        for tape in list(self._tapes.values()):
+            found.update(tape.gone)
+            found.update(
+                (row.port.id, row.what) for row in rows(tape.copy()) if row.port and row.frames
+            )
+        return found
+
+    def _tell(self, kept: dict[str, list[Row]]) -> Trace:
         actors = tuple(self._actors.values())
         ports = tuple(self._ports.values())
         start = 0
         if self._about["clock"] == "ns":
-            start = min((row[0] for own in rows.values() for row in own), default=0)
-        events = [e for own in rows.values() for e in _events(starmap(_Row, own), start)]
+            start = min((row.at for own in kept.values() for row in own), default=0)
+        events = [e for actor, own in kept.items() for e in _events(actor, own, start)]
         causes = pairs(ports, actors, events)
         if self._about["clock"] == "step":
             # The step number orders everything; a match that contradicts it is no match.
@@ -121,10 +133,17 @@ class Recorder(Hook):
 
     # What happens
 
+    def _tape(self, actor: str) -> Tape:
+        tape = self._tapes.get(actor)
+        if tape is None:
+            # Two threads may meet here: the one that wires, and the actor's own.
+            tape = self._tapes.setdefault(actor, Tape(self._limit))
+        return tape
+
     def _note(
         self, what: What, at: int, actor: str, port: Port | None = None, text: str = ""
     ) -> None:
-        self._rows[actor].append((at, what, actor, port, text))
+        self._tape(actor).event(at, what, port, text)
 
     def port_bound(self, port: Port, address: str, at: int) -> None:
         self._note("bind", at, port.actor, port, address)
@@ -155,42 +174,36 @@ class Recorder(Hook):
         self._note("fail", at, actor, None, f"{name}: {text}"[:TEXT] if text else name)
 
     def hop_sent(self, port: Port, frames: list[bytes], at: int) -> None:
-        if len(frames[-1]) > HEAD:
-            self._hop("send", port, frames, at)
-        else:
-            self._rows[port.actor].append((at, "send", port.actor, port, "", tuple(frames)))
+        self.hops_sent(port, [frames], at)
 
     def hop_received(self, port: Port, frames: list[bytes], at: int) -> None:
-        if len(frames[-1]) > HEAD:
-            self._hop("receive", port, frames, at)
-        else:
-            self._rows[port.actor].append((at, "receive", port.actor, port, "", tuple(frames)))
+        self.hops_received(port, [frames], at)
+
+    def hops_sent(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
+        self._tape(port.actor).hops("send", port, batch, at)
+
+    def hops_received(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
+        self._tape(port.actor).hops("receive", port, batch, at)
 
     def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
-        self._hop("drop", port, frames, at, cause[:TEXT])
-
-    def _hop(self, what: What, port: Port, frames: list[bytes], at: int, text: str = "") -> None:
-        sizes = tuple(map(len, frames))
-        stamp = wire.read_stamp(frames[-1])
-        kept = (*frames[:-1], frames[-1][:HEAD])
-        self._rows[port.actor].append((at, what, port.actor, port, text, kept, sizes, stamp))
+        self._tape(port.actor).hops("drop", port, [frames], at, cause[:TEXT])
 
 
-def _events(rows: Iterable[_Row], start: int) -> Iterator[Event]:
+def _events(actor: str, kept: Iterable[Row], start: int) -> Iterator[Event]:
     """Decode the rows of one actor; times count from `start`."""
     received: dict[str, bytes] = {}
-    for row in rows:
+    for row in kept:
         at = row.at - start
         if row.port is None or not row.frames:
             port = row.port.id if row.port else ""
-            yield Event(at=at, what=row.what, actor=row.actor, port=port, text=row.text)
+            yield Event(at=at, what=row.what, actor=actor, port=port, text=row.text)
             continue
         yield _hop_event(row, row.port, at, received)
         if row.what == "receive":
             received[row.port.id] = row.frames[-1]
 
 
-def _hop_event(row: _Row, port: Port, at: int, received: dict[str, bytes]) -> Event:
+def _hop_event(row: Row, port: Port, at: int, received: dict[str, bytes]) -> Event:
     *envelope, last = row.frames
     stamp = row.stamp if row.sizes else wire.read_stamp(last)
     kind = _kind(row.what, port, stamped=stamp is not None, held=received.get(port.id) == last)
@@ -214,7 +227,7 @@ def _hop_event(row: _Row, port: Port, at: int, received: dict[str, bytes]) -> Ev
     return Event(
         at=at,
         what=row.what,
-        actor=row.actor,
+        actor=port.actor,
         port=port.id,
         kind=kind,
         sizes=row.sizes or tuple(map(len, row.frames)),

@@ -1,0 +1,78 @@
+"""Tape: what is kept of hops that happen together, and the ring that keeps the last of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from builder import Build, message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pylm_lab.hook import Port
+from pylm_lab.trace import Recorder
+from pylm_lab.trace.tape import HEAD, Tape, rows
+
+PORT = Port(id="a:p", actor="a", socket="ROUTER", binds=True, outer=False, receives="message")
+
+frames = st.lists(st.sampled_from([b"", b"Pull", b"WorkerPull", b"x" * HEAD]), max_size=2)
+body = st.sampled_from([b"", b"1", b"body", b"x" * HEAD, b"x" * (HEAD + 1), b"x" * 100_000])
+batches = st.lists(st.builds(lambda e, b: [*e, b], frames, body), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(batches, st.booleans()), max_size=5))
+def test_together_or_one_by_one_the_same_is_kept(batches: list[tuple[Any, bool]]) -> None:
+    together, singly = Tape(None), Tape(None)
+    for n, (batch, precise) in enumerate(batches):
+        what: Any = ("send", "receive")[n % 2]
+        times = [100 * n + k if precise else n for k in range(len(batch))]
+        together.hops(what, PORT, batch, times if precise else n)
+        for one, at in zip(batch, times, strict=True):
+            singly.hops(what, PORT, [one], at)
+    assert list(rows(together.copy())) == list(rows(singly.copy()))
+
+
+def test_what_goes_on_as_it_came_is_kept_once() -> None:
+    tape = Tape(None)
+    batch = [[b"Pull", b"", message(n)] for n in range(1, 4)]
+    tape.hops("receive", PORT, batch, 1)
+    tape.hops("send", PORT, [[b"WorkerPush", b"", data] for *_, data in batch], 2)
+    came, went = tape.copy()
+    assert went[3] is came[3]
+    assert [row.frames[0] for row in rows(tape.copy())] == [b"Pull"] * 3 + [b"WorkerPush"] * 3
+
+
+@given(st.lists(st.integers(1, 5), max_size=30), st.integers(1, 12))
+def test_a_ring_keeps_the_last_and_counts_the_others(sizes: list[int], limit: int) -> None:
+    ring, whole = Tape(limit), Tape(None)
+    for n, size in enumerate(sizes):
+        batch = [[b"%d.%d" % (n, k)] for k in range(size)]
+        for tape in (ring, whole):
+            tape.event(n, "start")
+            tape.hops("send" if n % 2 else "receive", PORT, batch, n)
+    kept, everything = list(rows(ring.copy())), list(rows(whole.copy()))
+    assert len(kept) <= limit
+    assert kept == everything[len(everything) - len(kept) :]
+    assert ring.dropped == len(everything) - len(kept)
+    gone = everything[: ring.dropped]
+    assert ring.gone == Counter((row.port.id, row.what) for row in gone if row.port and row.frames)
+
+
+def test_a_recorder_with_a_limit_tells_the_end_of_a_run_and_how_much_it_was() -> None:
+    whole, ring = Build().master(), Build(limit=20).master()
+    for build in (whole, ring):
+        for id in range(1, 31):
+            build.run(id)
+    kept = ring.recorder.trace
+    assert Counter(e.actor for e in kept.events).most_common(1)[0][1] <= 20
+    assert ring.recorder.dropped > 0
+    assert whole.recorder.dropped == 0
+    assert ring.recorder.totals() == whole.recorder.totals()
+    assert whole.recorder.totals()["server.router:inbound", "receive"] == 60
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 2.5, "many"])
+def test_a_limit_is_a_number_of_events(limit: Any) -> None:
+    with pytest.raises(ValueError, match=f"limit={limit!r}: a number of events to keep"):
+        Recorder(limit=limit)
