@@ -75,7 +75,6 @@ class Actor(Loop):
         #: The hooks that belong to the run, not to the actor.
         self._guests: tuple[hook.Hook, ...] = ()
         self._mutex = threading.Lock()
-        self._stopping = False
 
     @property
     def blocks(self) -> bool:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ import zmq
 
 from pylm_lab.actor import Run
 from pylm_lab.errors import NoAnswer, PayloadError, RunError, WiringError
+from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.port import Port
@@ -23,6 +25,8 @@ from pylm_lab.wire import READY
 
 __all__ = ["Client"]
 
+#: Messages that a job sends before it looks for answers again.
+AHEAD = 64
 #: Seconds to wait for a publisher that may not know how to tell that it is ready.
 ECHO_SECONDS = 1.0
 
@@ -181,7 +185,8 @@ class Client(CacheUser):
     ) -> Iterator[bytes]:
         pipeline = self.ids.text()
         inbox = self._open_call(pipeline)
-        answered = asked = 0
+        message = PalmMessage(pipeline=pipeline, client=self.uuid, function=function, cache=cache)
+        answered = asked = ahead = 0
         waiting: tuple[Port, list[bytes]] | None = None
         more = True
         try:
@@ -197,18 +202,36 @@ class Client(CacheUser):
                         more = False
                         continue
                     asked += 1
-                    data = self._message(pipeline, function, cache, payload, asked)
-                    waiting = self.push, [data]
+                    message.payload = self._checked(payload, function, asked)
+                    waiting = self.push, [message.SerializeToString()]
+                    if ahead < AHEAD and self._sent_at_once(waiting[1]):
+                        waiting, ahead = None, ahead + 1
+                        continue
+                ahead = 0
                 try:
-                    port, frames = self.next((self.sub,), waiting, self.patience)
+                    port, batch = self.drain((self.sub,), BATCH, self.patience, waiting)
                 except NoAnswer as error:
                     raise NoAnswer(self._silence(function, answered, messages)) from error
                 if port is self.push:
                     waiting = None
-                else:
+                    continue
+                for frames in batch:
                     self._sort(frames)
         finally:
             self._close_call(pipeline)
+
+    def _sent_at_once(self, frames: list[bytes]) -> bool:
+        """There was room for the message, and it has left."""
+        if self.gate is not None:
+            return False
+        with self._waits:
+            if not self.is_open:
+                raise self._closed()
+            try:
+                self.push.put(frames)
+            except zmq.Again:
+                return False
+            return True
 
     def _open_call(self, pipeline: str) -> deque[bytes]:
         """Where the answers of a call arrive; the first call that is open subscribes for all."""
@@ -238,21 +261,13 @@ class Client(CacheUser):
         else:
             inbox.append(message.payload)
 
-    def _message(
-        self, pipeline: str, function: str, cache: str, payload: bytes, position: int
-    ) -> bytes:
+    def _checked(self, payload: bytes, function: str, position: int) -> bytes:
         if not isinstance(payload, bytes):
             kind = type(payload).__name__
             raise PayloadError(
                 f"payload {position} for {function} is {kind}, not bytes: encode it first"
             )
-        return PalmMessage(
-            pipeline=pipeline,
-            client=self.uuid,
-            function=function,
-            cache=cache,
-            payload=payload,
-        ).SerializeToString()
+        return payload
 
     def _silence(self, function: str, answered: int, messages: int) -> str:
         wanted = "" if messages == sys.maxsize else f" of {messages}"
@@ -302,11 +317,27 @@ class Client(CacheUser):
         sending: tuple[Port, list[bytes]] | None = None,
         timeout: float | None = None,
     ) -> tuple[Port, list[bytes]]:
+        with self._waiting():
+            return super().next(ports, sending, timeout)
+
+    def drain(
+        self,
+        ports: tuple[Port, ...],
+        most: int = BATCH,
+        timeout: float | None = None,
+        sending: tuple[Port, list[bytes]] | None = None,
+    ) -> tuple[Port, list[list[bytes]]]:
+        with self._waiting():
+            return super().drain(ports, most, timeout, sending)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Nobody closes the sockets meanwhile; a stop ends it."""
         with self._waits:
             if not self.is_open:
                 raise self._closed()
             try:
-                return super().next(ports, sending, timeout)
+                yield
             except Stopped:
                 raise RunError(f"{self.id} was stopped while a call waited") from None
 

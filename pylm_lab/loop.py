@@ -9,9 +9,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +18,13 @@ from typing import Any, ClassVar, Literal
 import zmq
 from zmq.backend import zmq_poll
 
-from pylm_lab import hook, wire
+from pylm_lab import hook
 from pylm_lab.errors import NoAnswer
 from pylm_lab.port import Port
 from pylm_lab.schedule import SLICE, Gate, Operation, Stopped
+from pylm_lab.stamps import Ids, Stamps
 
-__all__ = ["BATCH", "Ids", "Loop"]
+__all__ = ["BATCH", "Loop"]
 
 Role = Literal["inbound", "outbound", "bypass", "router", "worker", "client"]
 
@@ -33,35 +32,14 @@ _IN = int(zmq.POLLIN)
 _OUT = int(zmq.POLLOUT)
 #: Messages taken from one port before the others, and the stop, are looked at again.
 BATCH = 128
+#: Nanoseconds: who looked for a message and had it sooner did not sleep.
+BUSY_NS = 20_000
 #: Milliseconds until a full publisher is asked again.
 _FULL_MS = 5
 
 
-class Ids:
-    """The ids that an actor gives away: the same for the same seed, actor and count.
-
-    Without a seed they differ from run to run and from process to process.
-    """
-
-    def __init__(self, seed: int | None, actor: str) -> None:
-        salt = os.urandom(8).hex() if seed is None else str(seed)
-        digest = hashlib.blake2b(f"{salt}/{actor}".encode(), digest_size=4).digest()
-        #: An id is the base, which no other actor has, and a count.
-        self.base = int.from_bytes(digest, "big") << 32
-        self.count = 0
-
-    def number(self) -> int:
-        """A new id as a 64-bit number, never 0."""
-        self.count += 1
-        return self.base | self.count
-
-    def text(self) -> str:
-        """A new id as 16 hexadecimal digits."""
-        return f"{self.number():016x}"
-
-
 class Loop:
-    """An actor as its ports see it: who waits, hears, and gives messages their ids.
+    """An actor as its ports see it: who waits, hears, and gives messages their stamps.
 
     `id` is unique in a run; `hooks` hear what happens; `gate` is None in a free run.
     """
@@ -71,10 +49,8 @@ class Loop:
     drains: ClassVar[bool] = False
     #: Read the clock at every event instead of once a batch.
     precise: ClassVar[bool] = False
-    #: What it sends begins with it: nothing that it sends is a child of what it received.
+    #: What `Stamps` ask of it.
     originates: ClassVar[bool] = False
-    #: A message that it hands on keeps its whole stamp. The clock counts who made a message or has
-    #: worked on it; what a server does with it is ordered without.
     carries: ClassVar[bool] = False
 
     def __init__(self, name: str, logger: Any = None) -> None:
@@ -89,14 +65,15 @@ class Loop:
         self._last: Port | None = None
         self._taken: tuple[Port, Iterator[list[bytes]]] | None = None
         self._now = 0
+        self._is_busy = False
+        self._stopping = False
         self._restart(None)
 
     def _restart(self, seed: int | None) -> None:
         """Forget what an earlier run has left."""
         self.ids = Ids(seed, self.id)
+        self.stamps = Stamps(self.ids, originates=self.originates, carries=self.carries)
         self._taken = self._last = None
-        self._lamport = self._current = 0
-        self._sent: set[int] = set()
 
     def next(
         self,
@@ -120,36 +97,49 @@ class Loop:
         """
         if self.gate is not None:
             return self._next_in_turn(self.gate, ports, sending, timeout)
+        if self._is_busy and len(ports) == 1 and sending is None and not self._stopping:
+            # While there is more and more, to look first would take longer than the message does.
+            try:
+                return ports[0], ports[0].take()
+            except zmq.Again:
+                self._is_busy = False
         port, batch = self._next_when_ready(ports, sending, timeout, 1)
         return port, batch[0]
 
     def drain(
-        self, ports: tuple[Port, ...], most: int = BATCH, timeout: float | None = None
+        self,
+        ports: tuple[Port, ...],
+        most: int = BATCH,
+        timeout: float | None = None,
+        sending: tuple[Port, list[bytes]] | None = None,
     ) -> tuple[Port, list[list[bytes]]]:
         """Wait as `next` does, and take what has come to one port, `most` messages at the most.
 
         Under a gate it is one message.
         """
         if self.gate is not None:
-            port, frames = self._next_in_turn(self.gate, ports, None, timeout)
+            port, frames = self._next_in_turn(self.gate, ports, sending, timeout)
             return port, [frames]
-        return self._next_when_ready(ports, None, timeout, most)
+        return self._next_when_ready(ports, sending, timeout, most)
 
     def each(self, port: Port, batch: list[list[bytes]]) -> Iterator[list[bytes]]:
         """Each of the messages that `drain` took, as the one at hand.
 
         What is made from scratch meanwhile is its child. What is left when the actor ends is
         dropped, and told so.
+
+        Raises:
+            Stopped: the actor was told to end, and does not do first what it has.
         """
         rest = iter(batch)
         self._taken = port, rest
-        if len(batch) == 1 or not port.is_marking or self.originates:
-            yield from rest
-        else:
-            for frames in rest:
-                self._current = wire.tail(frames[-1])[0]
-                self._sent.clear()
-                yield frames
+        marks = len(batch) > 1 and port.is_marking and not self.originates
+        for frames in rest:
+            if marks:
+                self.stamps.at_hand(frames[-1])
+            yield frames
+            if self._stopping and not self.drains:
+                raise Stopped
 
     def _drop_taken(self) -> None:
         """Give up what was taken, and not yet handled when the loop ended."""
@@ -261,8 +251,10 @@ class Loop:
         # Somebody who wants to hear of waiting is told before the sleep, not before every look.
         asleep = not self._tells_waiting
         while True:
+            asked = time.monotonic_ns()
             ready = dict(zmq_poll(wanted, self._patience(until) if asleep else 0))
             self._now = time.monotonic_ns()
+            self._is_busy = self._now - asked < BUSY_NS
             stopped = self._ears in ready
             if stopped and ports and not self.drains:
                 raise Stopped
@@ -335,55 +327,3 @@ class Loop:
         """Wait for the turn to do something at the port that is possible at any time."""
         if self.gate is not None:
             self.gate.ask(self, always=Operation(self.id, kind, port))
-
-    def stamp(self, batch: list[list[bytes]]) -> None:
-        """Give messages the stamps under which they leave.
-
-        The first message that goes on after a receive keeps its id; whatever follows is a child.
-        """
-        for frames in batch:
-            frames[-1] = self._stamped(frames[-1])
-
-    def _stamped(self, data: bytes) -> bytes:
-        stamp = wire.read_stamp(data)
-        if stamp is None:
-            id, parent = self.ids.number(), 0 if self.originates else self._current
-            if self.originates:
-                self._lamport += 1
-                return wire.write_stamp(data, wire.Stamp(id, parent, self._lamport))
-        elif stamp.id in self._sent:
-            id, parent = self.ids.number(), stamp.id
-        elif self.carries:
-            self._sent.add(stamp.id)
-            return data
-        else:
-            id, parent = stamp.id, stamp.parent
-        self._sent.add(id)
-        self._lamport += 1
-        return wire.write_stamp(data, wire.Stamp(id, parent, self._lamport))
-
-    def unstamp(self, data: bytes) -> None:
-        """This message, stamped, has not left."""
-        self._sent.discard(wire.tail(data)[0])
-
-    def mark(self, batch: list[list[bytes]], *, ours: bool) -> None:
-        """Give a stamp to messages that came without; `ours`: none comes without."""
-        lamport, write, last = self._lamport, wire.TAIL.pack, wire.KEY[-1:]
-        base, number = self.ids.base, self.ids.count
-        id = 0
-        for frames in batch:
-            data = frames[-1]
-            # Mostly one byte tells that there is none.
-            if ours or (data[-25:-24] == last and wire.read_stamp(data)):
-                id, _, clock = wire.tail(data)
-                if clock > lamport:
-                    lamport = clock
-            else:
-                number += 1
-                id = base | number
-                frames[-1] = data + write(wire.KEY, id, 0, lamport)
-            lamport += 1
-        self._lamport, self.ids.count = lamport, number
-        if not self.originates:
-            self._current = id
-            self._sent.clear()

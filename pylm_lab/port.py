@@ -186,7 +186,7 @@ class Port:
         owner, stamps = self.owner, self._stamps and not onward
         if stamps:
             plain = [frames[-1] for frames in batch]
-            owner.stamp(batch)
+            owner.stamps.put(batch)
         times: list[int] = []
         count = 0
         try:
@@ -196,7 +196,7 @@ class Port:
                 if stamps:
                     # What has not left is sent for the first time the next time.
                     for frames, data in zip(batch[count:], plain[count:], strict=True):
-                        owner.unstamp(frames[-1])
+                        owner.stamps.take_back(frames[-1])
                         frames[-1] = data
                 batch = batch[:count]
         owner.hooks.hops_sent(self._declared, batch, times or owner.clock())
@@ -273,7 +273,7 @@ class Port:
         if self.receives:
             owner = self.owner
             if self.marks:
-                owner.mark(batch, ours=self.ours)
+                owner.stamps.mark(batch, ours=self.ours)
             owner.hooks.hops_received(self._declared, batch, at)
 
     def _take(self) -> list[bytes]:

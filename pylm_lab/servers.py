@@ -11,7 +11,6 @@ import zmq
 
 from pylm_lab.actor import Actor
 from pylm_lab.errors import NoAnswer, PayloadError, WiringError
-from pylm_lab.loop import Ids
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.servers import BaseMaster, ServerTemplate
@@ -24,6 +23,7 @@ from pylm_lab.parts.services import (
 )
 from pylm_lab.persistence.kv import DictDB
 from pylm_lab.port import Port
+from pylm_lab.stamps import Ids
 
 __all__ = ["CacheUser", "Master", "Worker"]
 

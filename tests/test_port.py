@@ -12,7 +12,6 @@ from pylm_lab import wire
 from pylm_lab.actor import Actor
 from pylm_lab.errors import NoAnswer, RunError
 from pylm_lab.hook import Hook, Port
-from pylm_lab.loop import Ids
 from pylm_lab.trace import Recorder
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -133,49 +132,6 @@ def test_an_actor_can_be_stopped_twice_and_run_again(context: Context) -> None:
         assert echo.join()
         echo.cleanup()
         echo.cleanup()
-
-
-def test_ids_come_from_the_seed_the_actor_and_the_count() -> None:
-    one, same, other, seeded = Ids(1, "a"), Ids(1, "a"), Ids(1, "b"), Ids(2, "a")
-    first = [one.text() for _ in range(3)]
-    assert first == [same.text() for _ in range(3)]
-    assert len({*first, other.text(), seeded.text()}) == 5
-    assert {len(id) for id in first} == {16}
-    assert Ids(None, "a").text() != Ids(None, "a").text()
-
-
-def test_what_goes_on_keeps_its_id_and_every_further_copy_is_a_child(context: Context) -> None:
-    actor = Echo(context)
-    actor.open()
-    try:
-        came = wire.write_stamp(b"x", wire.Stamp(id=7, parent=0, clock=10))
-        actor.mark([[came]], ours=False)
-        batch = [[came], [came], [came], [b"made up"]]
-        actor.stamp(batch)
-        *sent, new = [wire.read_stamp(data) for (data,) in batch]
-    finally:
-        actor.cleanup()
-    assert [stamp and stamp.parent for stamp in sent] == [0, 7, 7]
-    assert sent[0]
-    assert sent[0].id == 7
-    assert [stamp and stamp.clock for stamp in (*sent, new)] == [12, 13, 14, 15]
-    assert new
-    assert new.parent == 7
-
-
-def test_a_message_from_a_stranger_is_given_an_id(context: Context) -> None:
-    actor = Echo(context)
-    actor.open()
-    try:
-        batch = [[b"no stamp"], [b"nor this"]]
-        actor.mark(batch, ours=False)
-        stamp, other = (wire.read_stamp(data) for (data,) in batch)
-    finally:
-        actor.cleanup()
-    assert stamp
-    assert other
-    assert stamp.id
-    assert stamp.id != other.id
 
 
 class Source(Actor):

@@ -193,6 +193,8 @@ class Outbound(Part):
     drains = True
     #: It looks into the messages that it sends.
     parses: ClassVar[bool] = False
+    #: What a message goes through here that a user may override.
+    steps: ClassVar[tuple[str, ...]] = ("scatter", "deliver", "hand_out")
 
     def __init__(
         self,
@@ -242,9 +244,9 @@ class Outbound(Part):
     def run(self) -> None:
         broker, quantum = self.broker, self.quantum
         parses = self.parses or self.overrides("scatter")
-        # Nobody looks at a message here, and nobody asks about each.
-        plain = not (parses or self.reply or quantum == 1 or self.overrides("hand_out"))
-        broker.marks = not (plain and broker.ours)
+        # Nobody asks about each, and nobody of the user's looks at one.
+        together = not (self.reply or quantum == 1 or any(map(self.overrides, self.steps)))
+        broker.marks = not (together and broker.ours)
         seen = done = 0
         while seen < self.messages:
             port, batch = self.drain(self.inputs, min(BATCH, self.messages - seen))
@@ -253,9 +255,8 @@ class Outbound(Part):
                     self.heard(port, frames)
                 continue
             seen += len(batch)
-            if plain:
-                out = [[frames[-1]] for frames in batch]
-                self.emit_many(self.listen_to, out, onward=True)
+            if together:
+                self.pass_on(batch)
                 done += len(batch)
                 if done >= quantum:
                     self.emit(broker, [b"", str(done).encode()])
@@ -275,6 +276,11 @@ class Outbound(Part):
                 elif done == quantum:
                     done = 0
                     self.emit(broker, [b"", str(quantum).encode()])
+
+    def pass_on(self, batch: list[list[bytes]]) -> None:
+        """Send many messages to the outside, one for one."""
+        out = [[frames[-1]] for frames in batch]
+        self.emit_many(self.listen_to, out, onward=True)
 
     def deliver(self, message: PalmMessage, frames: list[bytes]) -> None:
         """Send one message to the outside; `frames` are those it came in."""

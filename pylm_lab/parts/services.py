@@ -17,6 +17,7 @@ from pylm_lab.errors import NoAnswer
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import BypassInbound, Inbound, Outbound
 from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.part import unreadable
 from pylm_lab.port import Port
 from pylm_lab.wire import READY
 
@@ -125,6 +126,7 @@ class PubService(Outbound):
     """
 
     parses = True
+    steps = (*Outbound.steps, "handle_stream", "publish")
 
     def __init__(
         self,
@@ -174,15 +176,20 @@ class PubService(Outbound):
         return (self.broker, self.listen_to)
 
     def drain(
-        self, ports: tuple[Port, ...], most: int = BATCH, timeout: float | None = None
+        self,
+        ports: tuple[Port, ...],
+        most: int = BATCH,
+        timeout: float | None = None,
+        sending: tuple[Port, list[bytes]] | None = None,
     ) -> tuple[Port, list[list[bytes]]]:
         # While something is held there is a time at which to give it up.
         while self._held:
+            left = max(0.0, self._held[0].until - self._time())
             try:
-                return super().drain(ports, most, max(0.0, self._held[0].until - self._time()))
+                return super().drain(ports, most, left, sending)
             except NoAnswer:
                 self._give_up(lambda held: held.until <= self._time())
-        return super().drain(ports, most, timeout)
+        return super().drain(ports, most, timeout, sending)
 
     def heard(self, port: Port, frames: list[bytes]) -> None:
         subscribed, topic = frames[0][:1] == b"\1", frames[0][1:]
@@ -202,6 +209,29 @@ class PubService(Outbound):
                 self.emit(port, one.frames)
             else:
                 self._held.append(one)
+
+    def pass_on(self, batch: list[list[bytes]]) -> None:
+        parse, own, topics = PalmMessage.FromString, self.server_name.encode(), self._topics
+        out = []
+        for frames in batch:
+            data = frames[-1]
+            try:
+                message = parse(data)
+            except DecodeError:
+                unreadable(self.broker, frames)
+                continue
+            if self.pipelined:
+                message.stage += 1
+                topic, data = own, message.SerializeToString()
+            else:
+                topic = message.client.encode()
+            if topic in topics:
+                out.append([topic, data])
+                continue
+            self.emit_many(self.listen_to, out, onward=True)
+            out = []
+            self.publish([topic, data])
+        self.emit_many(self.listen_to, out, onward=True)
 
     def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
         """Override it to say under which topic a message is published, and as what."""
