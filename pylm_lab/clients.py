@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import zmq
 
 from pylm_lab.actor import Run
-from pylm_lab.errors import NoAnswer, PayloadError, RunError, WiringError
+from pylm_lab.arguments import count, seconds
+from pylm_lab.calls import Call
+from pylm_lab.errors import NoAnswer, RunError, WiringError
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import read, zmq_context
-from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.port import Port
 from pylm_lab.schedule import Stopped
 from pylm_lab.servers import CacheUser
@@ -25,6 +25,8 @@ from pylm_lab.wire import READY
 
 __all__ = ["Client"]
 
+#: The timeout of a call that is given none: the client's.
+UNSET: Any = object()
 #: Messages that a job sends before it looks for answers again.
 AHEAD = 64
 #: Seconds to wait for a publisher that may not know how to tell that it is ready.
@@ -77,15 +79,17 @@ class Client(CacheUser):
         self.logger.setLevel(logging_level)
         self.server_name = self.serves = server_name
         self.db_address = db_address
-        self.patience = timeout
+        self.patience = seconds("timeout", timeout)
         self.prefix = session or ""
         self.session = session
         self.db = self.add_port("db", zmq.REQ, binds=False, sends="request", receives="answer")
         self.push = self.add_port("push", zmq.PUSH, binds=False, sends="message")
         self.sub = self.add_port("sub", zmq.SUB, binds=False, receives="message")
         self.db.address = db_address
-        #: The calls that are open: the pipeline's id → the answers that have come, in order.
-        self._calls: dict[str, deque[bytes]] = {}
+        #: The calls that are open, by the id that their messages have in `pipeline`.
+        self._calls: dict[str, Call] = {}
+        #: Why there will be no answer any more.
+        self._given_up: RunError | None = None
         #: Held while a call waits; whoever closes the sockets takes it first.
         self._waits = threading.RLock()
         if run is not None:
@@ -140,6 +144,8 @@ class Client(CacheUser):
         payload: bytes,
         messages: int = 1,
         cache: str = "",
+        *,
+        timeout: float | None = UNSET,
     ) -> bytes | list[bytes]:
         """Send one message and wait for what comes of it.
 
@@ -147,16 +153,19 @@ class Client(CacheUser):
             function: `server.method`; a list of them, or several separated by spaces: one a step.
             payload: the data.
             messages: how many answers to wait for.
-            cache: goes with the message, in its field of that name.
+            cache: goes with the message, in its field of that name; an id of its own if empty.
+            timeout: seconds to wait for each answer, in place of the client's.
 
         Returns:
             One payload, or a list of them when `messages` is more than 1.
 
         Raises:
             PayloadError: the payload is not bytes.
-            NoAnswer: fewer answers came within the client's timeout.
+            NoAnswer: an answer did not come within the timeout. `missing` are the positions of
+                payloads that have none.
+            RunError: the server has ended, or the client is closed.
         """
-        answers = list(self.job(function, [payload], messages, cache))
+        answers = list(self.job(function, [payload], messages, cache, timeout=timeout))
         return answers[0] if messages == 1 else answers
 
     def job(
@@ -165,6 +174,8 @@ class Client(CacheUser):
         generator: Iterable[bytes],
         messages: int = sys.maxsize,
         cache: str = "",
+        *,
+        timeout: float | None = UNSET,
     ) -> Iterator[bytes]:
         """Send a message for each payload, and give the answers as they come.
 
@@ -178,22 +189,26 @@ class Client(CacheUser):
             function = [function]
         if not all(isinstance(step, str) for step in function):
             raise TypeError(f"function={function!r}: name one, or a list of names")
-        return self._job(" ".join(function), iter(generator), messages, cache)
+        count("messages", messages, "how many answers to wait for", least=0)
+        until = self.patience if timeout is UNSET else seconds("timeout", timeout)
+        return self._job(" ".join(function), iter(generator), messages, cache, until)
 
     def _job(
-        self, function: str, source: Iterator[bytes], messages: int, cache: str
+        self,
+        function: str,
+        source: Iterator[bytes],
+        messages: int,
+        cache: str,
+        timeout: float | None,
     ) -> Iterator[bytes]:
-        pipeline = self.ids.text()
-        inbox = self._open_call(pipeline)
-        message = PalmMessage(pipeline=pipeline, client=self.uuid, function=function, cache=cache)
-        answered = asked = ahead = 0
+        call = self._open_call(Call(self.ids.text(), self.uuid, function, cache, messages))
+        ahead = 0
         waiting: tuple[Port, list[bytes]] | None = None
         more = True
         try:
-            while answered < messages:
-                if inbox:
-                    answered += 1
-                    yield inbox.popleft()
+            while call.answered < messages:
+                if call.has_answers:
+                    yield call.answer()
                     continue
                 if waiting is None and more:
                     try:
@@ -201,24 +216,23 @@ class Client(CacheUser):
                     except StopIteration:
                         more = False
                         continue
-                    asked += 1
-                    message.payload = self._checked(payload, function, asked)
-                    waiting = self.push, [message.SerializeToString()]
+                    waiting = self.push, [call.ask(payload)]
                     if ahead < AHEAD and self._sent_at_once(waiting[1]):
                         waiting, ahead = None, ahead + 1
                         continue
                 ahead = 0
                 try:
-                    port, batch = self.drain((self.sub,), BATCH, self.patience, waiting)
+                    port, batch = self.drain((self.sub,), BATCH, timeout, waiting)
                 except NoAnswer as error:
-                    raise NoAnswer(self._silence(function, answered, messages)) from error
+                    stuck = self.push.id if waiting else ""
+                    raise call.late(timeout, self.server_name, stuck) from error
                 if port is self.push:
                     waiting = None
                     continue
                 for frames in batch:
                     self._sort(frames)
         finally:
-            self._close_call(pipeline)
+            self._close_call(call)
 
     def _sent_at_once(self, frames: list[bytes]) -> bool:
         """There was room for the message, and it has left."""
@@ -233,16 +247,16 @@ class Client(CacheUser):
                 return False
             return True
 
-    def _open_call(self, pipeline: str) -> deque[bytes]:
-        """Where the answers of a call arrive; the first call that is open subscribes for all."""
+    def _open_call(self, call: Call) -> Call:
+        """Let its answers arrive; the first call that is open subscribes for all."""
         if not self.is_open:
             raise self._closed()
         if not self._calls:
             self._subscribe(self.uuid.encode())
-        return self._calls.setdefault(pipeline, deque())
+        return self._calls.setdefault(call.pipeline, call)
 
-    def _close_call(self, pipeline: str) -> None:
-        del self._calls[pipeline]
+    def _close_call(self, call: Call) -> None:
+        del self._calls[call.pipeline]
         if not self._calls:
             self._unsubscribe(self.uuid.encode())
 
@@ -255,26 +269,11 @@ class Client(CacheUser):
         message = read(self.sub, frames)
         if message is None:
             return
-        inbox = self._calls.get(message.pipeline)
-        if inbox is None:
+        call = self._calls.get(message.pipeline)
+        if call is None:
             self.sub.drop(frames, "it answers an earlier call, which has ended")
         else:
-            inbox.append(message.payload)
-
-    def _checked(self, payload: bytes, function: str, position: int) -> bytes:
-        if not isinstance(payload, bytes):
-            kind = type(payload).__name__
-            raise PayloadError(
-                f"payload {position} for {function} is {kind}, not bytes: encode it first"
-            )
-        return payload
-
-    def _silence(self, function: str, answered: int, messages: int) -> str:
-        wanted = "" if messages == sys.maxsize else f" of {messages}"
-        return (
-            f"{function}: {answered}{wanted} answers, and no other within {self.patience:g} s. "
-            f"Is a worker connected to {self.server_name!r}?"
-        )
+            call.heard(message)
 
     def _subscribe(self, topic: bytes) -> None:
         """Subscribe, and wait until the publisher knows it."""
@@ -339,9 +338,18 @@ class Client(CacheUser):
             try:
                 yield
             except Stopped:
+                if self._given_up is not None:
+                    raise RunError(str(self._given_up)) from self._given_up.__cause__
                 raise RunError(f"{self.id} was stopped while a call waited") from None
 
+    def give_up(self, error: RunError) -> None:
+        """End a call that waits, and every later one, with this error; from any thread."""
+        self._given_up = error
+        self.stop()
+
     def _closed(self) -> RunError:
+        if self._given_up is not None:
+            return self._given_up
         return RunError(f"{self.id} is closed: make a new client")
 
     def launch(self) -> None:

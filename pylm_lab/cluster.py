@@ -21,9 +21,11 @@ from typing import Any, Literal, Self, TypeVar
 import zmq
 
 from pylm_lab.actor import DEADLINE, Actor, Run
+from pylm_lab.arguments import count
 from pylm_lab.clients import Client
 from pylm_lab.errors import Endless, RunError, WiringError
 from pylm_lab.hook import Hook
+from pylm_lab.loop import Wait
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import CacheService
 from pylm_lab.schedule import Gate
@@ -67,6 +69,8 @@ class Cluster:
                 "a seeded run needs transport='inproc': over tcp nothing tells when a message "
                 "has arrived"
             )
+        if limit is not None:
+            count("limit", limit, "steps after which a call is given up, or None for never")
         self.seed = seed
         self._recorder = Recorder(
             schedule="free" if seed is None else "seeded",
@@ -113,6 +117,13 @@ class Cluster:
             raise RunError("the cluster has started: attach hooks before its first client")
         self._party.run.hooks.add(hook)
         return self
+
+    def waiting(self) -> list[Wait]:
+        """Who waits, where, for what and how long: in seconds, or in steps of a seeded run.
+
+        From any thread, at any time; whoever does something at the moment is not in it.
+        """
+        return self._party.waiting()
 
     @property
     def trace(self) -> Trace:
@@ -198,12 +209,15 @@ class _Party:
         self._not_ended()
         found = self.server(server, "a client")
         self.begin()
+        if found.reason is not None:
+            raise RunError(f"the server {found.id!r} has ended: {found.reason}") from found.reason
         unknown = sorted(set(options) - {"name", "timeout", "session"})
         if unknown:
             raise WiringError(f"a client has no option {unknown[0]!r}: name, timeout or session")
         name = self._unique(options.pop("name", "client"))
         client = Client(found.name, _cache_of(found), name=name, run=self.run, **options)
         self.clients.append(client)
+        found.on_failure.append(client.give_up)
         return client
 
     def server(self, wanted: str | ServerTemplate, who: str) -> ServerTemplate:
@@ -332,6 +346,8 @@ class _Party:
             )
         elif self.run.gate is not None:
             self.run.gate.finish()
+        for server in self.servers:
+            server.on_failure.clear()
         if self.run.context is not None:
             _term(self.run.context, DEADLINE)
         self.ended = True
@@ -339,6 +355,9 @@ class _Party:
     def _actors(self) -> list[Actor]:
         inside: list[Actor] = [actor for server in self.servers for actor in server.actors]
         return [*inside, *self.workers, *self.clients]
+
+    def waiting(self) -> list[Wait]:
+        return [wait for actor in self._actors() if (wait := actor.waiting()) is not None]
 
     def describe(self) -> str:
         """Who takes part, in words."""

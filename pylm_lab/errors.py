@@ -12,6 +12,7 @@ __all__ = [
     "LabError",
     "NoAnswer",
     "OutputError",
+    "PairTimeout",
     "PayloadError",
     "RunError",
     "TraceFileError",
@@ -40,7 +41,17 @@ class RunError(LabError, RuntimeError):
 
 
 class NoAnswer(LabError, TimeoutError):
-    """Nobody answered within the timeout that was given."""
+    """Nobody answered within the timeout that was given.
+
+    `missing` are the positions, counted from 1, of the payloads of a call that were sent and have
+    no answer, as far as answers tell what they belong to.
+    """
+
+    missing: tuple[int, ...] = ()
+
+
+class PairTimeout(NoAnswer):
+    """The pair of a blocking part has not answered within the part's timeout."""
 
 
 class Deadlock(LabError):

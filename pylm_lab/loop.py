@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import zmq
@@ -21,10 +22,10 @@ from zmq.backend import zmq_poll
 from pylm_lab import hook
 from pylm_lab.errors import NoAnswer
 from pylm_lab.port import Port
-from pylm_lab.schedule import SLICE, Gate, Operation, Stopped
+from pylm_lab.schedule import SLICE, Gate, Operation, Stopped, wish
 from pylm_lab.stamps import Ids, Stamps
 
-__all__ = ["BATCH", "Loop"]
+__all__ = ["BATCH", "Loop", "Wait"]
 
 Role = Literal["inbound", "outbound", "bypass", "router", "worker", "client"]
 
@@ -36,6 +37,26 @@ BATCH = 128
 BUSY_NS = 20_000
 #: Milliseconds until a full publisher is asked again.
 _FULL_MS = 5
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Somebody who waits: `actor` for `what`, at these `ports` (ids).
+
+    `lasting` is how long by now, in seconds, or in steps (`unit`) where the run is controlled.
+    """
+
+    actor: str
+    what: str
+    ports: tuple[str, ...]
+    lasting: float
+    unit: Literal["s", "steps"]
+
+    def __str__(self) -> str:
+        lasting = f"{self.lasting:.1f} s" if self.unit == "s" else f"{self.lasting:.0f} steps"
+        return f"{self.actor} waits for {self.what}, for {lasting}"
+
+    __repr__ = __str__
 
 
 class Loop:
@@ -66,6 +87,8 @@ class Loop:
         self._taken: tuple[Port, Iterator[list[bytes]]] | None = None
         self._now = 0
         self._is_busy = False
+        #: Where it waits, with what to send, and since when.
+        self._waits_at: tuple[tuple[Port, ...], Port | None, int] | None = None
         self._stopping = False
         self._restart(None)
 
@@ -250,11 +273,15 @@ class Loop:
             wanted.append((sending[0].socket, _OUT))
         # Somebody who wants to hear of waiting is told before the sleep, not before every look.
         asleep = not self._tells_waiting
+        begun = 0
         while True:
             asked = time.monotonic_ns()
+            self._waits_at = ports, sending[0] if sending else None, begun or asked
+            begun = begun or asked
             ready = dict(zmq_poll(wanted, self._patience(until) if asleep else 0))
             self._now = time.monotonic_ns()
             self._is_busy = self._now - asked < BUSY_NS
+            self._waits_at = None
             stopped = self._ears in ready
             if stopped and ports and not self.drains:
                 raise Stopped
@@ -310,6 +337,29 @@ class Loop:
         if sending is not None:
             what.append(f"nobody takes what {sending[0].id} sends ({sending[0].address})")
         return f"{' and '.join(what)} within {timeout:g} s"
+
+    def waiting(self) -> Wait | None:
+        """For what it waits now, and how long already; None if it does something."""
+        if self.gate is not None:
+            found: Any = self.gate.waits(self)
+        else:
+            found = self._waits_at
+        if found is None:
+            return None
+        ports, sending, since = found
+        steps = self.gate is not None
+        lasting = since if steps else (time.monotonic_ns() - since) / 1e9
+        return Wait(
+            actor=self.id,
+            what=self.wish(tuple(ports), sending),
+            ports=tuple(port.id for port in (*ports, *([sending] if sending else []))),
+            lasting=float(lasting),
+            unit="steps" if steps else "s",
+        )
+
+    def wish(self, ports: tuple[Port, ...], sending: Port | None) -> str:
+        """What it waits for, in words, when it waits at these ports."""
+        return wish(ports, sending)
 
     # What the door asks of its owner
 

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from pylm_lab.errors import Deadlock, Endless, LabError, RunError
 
-__all__ = ["Gate", "Operation", "Stopped"]
+__all__ = ["Gate", "Operation", "Stopped", "wish"]
 
 #: How long a wait in the main thread may last before it looks for Ctrl-C, in seconds. Windows does
 #: not interrupt a wait for a lock.
@@ -48,6 +48,8 @@ class Door(Protocol):
     def owner(self) -> object: ...
     @property
     def binds(self) -> bool: ...
+    @property
+    def receives(self) -> str: ...
     def can_receive(self) -> bool: ...
     def can_send(self) -> bool: ...
 
@@ -67,6 +69,18 @@ class Operation:
         return f"<{self.actor}: {self.kind}{where}>"
 
 
+#: What comes in at a port, in words.
+_COMES = {"credit": "credit", "answer": "an answer", "request": "a request", "ready": "an echo"}
+
+
+def wish(receives: Sequence[Door], sends: Door | None) -> str:
+    """What somebody waits for who waits at these ports, in words."""
+    words = [f"{_COMES.get(port.receives, 'a message')} at {port.id}" for port in receives]
+    if sends is not None:
+        words.append(f"room to send at {sends.id}")
+    return " or ".join(words) or "quiet"
+
+
 class _Turn:
     """An actor's place at the gate. Touched only by the thread that holds the turn."""
 
@@ -84,15 +98,11 @@ class _Turn:
         self.granted: Operation | None = None
         self.error: Exception | None = None
         self.stopping = False
+        self.since = 0
 
     def wish(self) -> str:
         """What the actor waits for, in words."""
-        if self.always is not None:
-            return self.always.kind
-        words = [f"a message at {port.id}" for port in self.receives]
-        if self.sends is not None:
-            words.append(f"room to send at {self.sends.id}")
-        return " or ".join(words) or "quiet"
+        return wish(self.receives, self.sends) if self.always is None else self.always.kind
 
 
 class Gate:
@@ -114,6 +124,7 @@ class Gate:
         self._turns: dict[object, _Turn] = {}
         self._links: dict[str, dict[Door, None]] = defaultdict(dict)
         self._over = False
+        self._failure: Exception | None = None
         self._closing: list[Callable[[], None]] = []
         self._caller = threading.get_ident()
 
@@ -169,12 +180,11 @@ class Gate:
             self._only_here(turn.actor)
         if self._over or turn.stopping:
             if turn.caller:
-                raise RunError(
-                    f"{turn.actor} can do nothing more: the run has ended, or was interrupted. "
-                    "Make a new cluster"
-                )
+                why = self._failure or "the run has ended, or was interrupted. Make a new cluster"
+                raise RunError(f"{turn.actor} can do nothing more: {why}")
             raise Stopped
         turn.receives, turn.sends, turn.always, turn.deadline = receives, sends, always, deadline
+        turn.since = self.step
         turn.waiting = turn.stale = True
         try:
             return self._negotiate(turn)
@@ -212,6 +222,14 @@ class Gate:
         turn.stopping = True
         if not self._over:
             self._hand_on(turn)
+
+    def fail(self, error: Exception) -> None:
+        """The run can't go on, says an actor that has the turn: whoever calls gets this error."""
+        self._over, self._failure = True, error
+        for turn in self._turns.values():
+            if turn.caller and turn.waiting:
+                turn.error = error
+                turn.go.release()
 
     def joined(self, port: Door, address: str) -> None:
         """The port is at this link from now on."""
@@ -260,9 +278,12 @@ class Gate:
         while self._closing:
             self._closing.pop(0)()
 
-    def waits(self) -> list[tuple[str, str]]:
-        """Who waits, and for what: (actor, words)."""
-        return [(t.actor, t.wish()) for t in self._turns.values() if t.waiting]
+    def waits(self, owner: object) -> tuple[Sequence[Door], Door | None, int] | None:
+        """Where it waits to receive and to send, and for how many steps; None if it does not."""
+        turn = self._turns.get(owner)
+        if turn is None or not turn.waiting or turn.always is not None:
+            return None
+        return turn.receives, turn.sends, self.step - turn.since
 
     # How the turn goes round
 

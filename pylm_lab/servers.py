@@ -10,6 +10,7 @@ from typing import Any
 import zmq
 
 from pylm_lab.actor import Actor
+from pylm_lab.arguments import count
 from pylm_lab.errors import NoAnswer, PayloadError, WiringError
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
@@ -187,7 +188,7 @@ class Worker(CacheUser):
         self.db_address = db_address
         self.push_address = push_address
         self.pull_address = pull_address
-        self.messages = messages
+        self.messages = count("messages", messages, "how many messages to end after", least=0)
         self.serves = server
         #: Where a cluster has found the cache of the server.
         self.db_found = ""
@@ -258,6 +259,11 @@ class Worker(CacheUser):
             self.logger.error("%s: %s returned %s, not bytes", self.id, name, kind)
             return b"0"
         return result
+
+    def ended(self) -> None:
+        # What it would still be dealt is for others. Under a gate sockets stay until the end.
+        if self.gate is None:
+            self.cleanup()
 
     def function(self, name: str) -> Any:
         """The function that a message may call by this name, or None.

@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 BASE = "errors hook wire"
 DOOR = "port loop stamps actor schedule faults"
-RUNS = f"{BASE} persistence {DOOR} parts servers clients"
+RUNS = f"{BASE} persistence arguments {DOOR} parts servers calls clients"
 PAINTERS = "draw.figure draw.animation draw.player draw.live"
 DRAWS = f"{BASE} trace graph draw"
 SHOWS = f"{DRAWS} draw.__init__ {PAINTERS}"
@@ -43,9 +43,12 @@ TABLE = (
     Row("wire", "base"),
     # what runs
     Row("persistence", "runs", "errors"),
+    Row("arguments", "runs", "errors"),
     Row(DOOR, "runs", BASE, "zmq"),
-    Row("parts", "runs", f"{BASE} persistence {DOOR}", "zmq google"),
-    Row("servers clients", "runs", f"{BASE} persistence {DOOR} parts", "zmq google"),
+    Row("parts", "runs", f"{BASE} persistence arguments {DOOR}", "zmq google"),
+    Row(
+        "servers calls clients", "runs", f"{BASE} persistence arguments {DOOR} parts", "zmq google"
+    ),
     Row("remote", "runs", RUNS, "google"),
     # what draws
     Row("trace", "draws", BASE),
@@ -60,10 +63,11 @@ TABLE = (
     Row("course", "joins", f"{RUNS} {SHOWS} cluster scenarios explore", "IPython"),
     Row("output", "joins", f"{BASE} trace"),
     Row("figures", "joins", f"{SHOWS} cluster scenarios"),
+    Row("bench", "joins", f"{RUNS} {SHOWS} cluster", "zmq"),
     Row(
         "cli __main__",
         "joins",
-        f"{RUNS} {SHOWS} cluster scenarios explore course output figures",
+        f"{RUNS} {SHOWS} cluster scenarios explore course output figures bench",
     ),
 )
 

@@ -18,6 +18,7 @@ import zmq
 from google.protobuf.message import DecodeError
 
 from pylm_lab import hook
+from pylm_lab.arguments import seconds
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.part import Part, read, unreadable
@@ -84,7 +85,7 @@ class Inbound(Part):
             address=broker_address,
         )
         #: Messages that may be unacknowledged, and whether acknowledgements come counted.
-        self.window = 1
+        self.window = self._credit = 1
         self.counted = False
 
     def directions(self) -> dict[str, hook.Kind]:
@@ -163,6 +164,15 @@ class Inbound(Part):
         self._credit -= 1
         self.emit(self.broker, frames)
 
+    def wish(self, ports: tuple[Port, ...], sending: Port | None) -> str:
+        if sending is None and ports == (self.broker,):
+            return f"credit at {self.broker.id}: {self._in_flight()} not done yet"
+        return super().wish(ports, sending)
+
+    def _in_flight(self) -> str:
+        count = self.window - self._credit
+        return "its message is" if count == 1 else f"{count} of its messages are"
+
     def _wait_for_credit(self) -> None:
         while self._credit <= 0:
             self._acknowledged(self.next((self.broker,))[1])
@@ -186,7 +196,9 @@ class Outbound(Part):
     """A part that takes messages from the router and hands them to the outside.
 
     The arguments are those of `Inbound`; `broker_address` is the router's `outbound_address`, and
-    `reply` says that the pair answers, which makes it a blocking part.
+    `reply` says that the pair answers, which makes it a blocking part. `timeout` is how long, in
+    seconds, it waits for an answer; then it ends, and with it its server, with `PairTimeout`.
+    Without one it waits as long as it takes, and `waiting` tells.
     """
 
     role = "outbound"
@@ -208,11 +220,13 @@ class Outbound(Part):
         cache: Any = None,
         messages: int = sys.maxsize,
         *,
+        timeout: float | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
         super().__init__(
             name, listen_address, socket_type, reply, bind, logger, cache, messages, context
         )
+        self.timeout = seconds("timeout", timeout)
         self.broker_address = broker_address
         self.broker = self.add_port(
             "broker",
@@ -290,7 +304,7 @@ class Outbound(Part):
         """Send these frames to the pair and, if it answers, wait for that."""
         self.emit(self.listen_to, frames)
         if self.reply:
-            self.handle_feedback(self.next((self.listen_to,))[1][-1])
+            self.handle_feedback(self.answer(self.timeout)[-1])
 
     def handle_feedback(self, message_data: bytes) -> None:
         """Override it to see what the pair answers."""
@@ -360,10 +374,14 @@ class BypassOutbound(_Bypass):
     def directions(self) -> dict[str, hook.Kind]:
         return {"sends": "request", "receives": "answer"} if self.reply else {"sends": "message"}
 
-    def send(self, data: bytes) -> bytes | None:
-        """Send `data` to the pair; returns its answer, if it gives one."""
+    def send(self, data: bytes, timeout: float | None = None) -> bytes | None:
+        """Send `data` to the pair; returns its answer, if it gives one.
+
+        Raises:
+            PairTimeout: it gives one, but not within `timeout` seconds.
+        """
         self.listen_to.send(data)
-        return self.listen_to.recv() if self.reply else None
+        return self.answer(seconds("timeout", timeout))[-1] if self.reply else None
 
     def run(self) -> None:
         self.next(())

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from pylm_lab import hook
 from pylm_lab.actor import Actor
+from pylm_lab.errors import NoAnswer, PairTimeout
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.routing import zmq_context
 from pylm_lab.port import Port
@@ -75,6 +76,21 @@ class Part(Actor):
     def directions(self) -> dict[str, hook.Kind]:
         """What the outer port `sends` and `receives`."""
         raise NotImplementedError
+
+    def answer(self, timeout: float | None) -> list[bytes]:
+        """What the pair answers to what was sent last.
+
+        Raises:
+            PairTimeout: nothing within `timeout` seconds; None: never.
+        """
+        try:
+            return self.next((self.listen_to,), None, timeout)[1]
+        except NoAnswer as error:
+            raise PairTimeout(
+                f"{self.id} has waited {timeout:g} s for the answer of its pair at "
+                f"{self.listen_to.address}. Is somebody there, and does it answer? A longer "
+                "timeout=, or None, waits on"
+            ) from error
 
     def scattered(self, message: PalmMessage, frames: list[bytes]) -> Iterator[PalmMessage]:
         """What `scatter` makes of a message; an error in it is that message's trouble."""

@@ -216,6 +216,14 @@ class Router(Actor):
 
         self.emit_many(self.outbound, out, refused=refused)
 
+    def wish(self, ports: tuple[Port, ...], sending: Port | None) -> str:
+        if sending is None and ports == (self.outbound,):
+            late = [part.name for part in self.table.outbound.values() if part.owed]
+            if late:
+                held = ", and forwards nothing meanwhile" if self._holding else ""
+                return f"the feedback of {' and '.join(late)}{held}"
+        return super().wish(ports, sending)
+
     def _waited_for(self) -> bool:
         """A part still waits for the feedback of one that blocks."""
         return any(

@@ -14,11 +14,13 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 from pylm_lab.actor import DEADLINE, Actor
+from pylm_lab.errors import RunError
+from pylm_lab.loop import Wait
 from pylm_lab.parts.core import Part
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.plan import Plan
@@ -67,6 +69,10 @@ class ServerTemplate(Plan):
         self._done = threading.Event()
         #: A stop from another thread waits until everything is launched.
         self._changing = threading.RLock()
+        #: Who is told, by an error, when a part has failed.
+        self.on_failure: list[Callable[[RunError], None]] = []
+        self._falling: threading.Thread | None = None
+        self._falling_mutex = threading.Lock()
 
     def open(self) -> None:
         """Bind and connect everything. Does nothing if it is open.
@@ -124,14 +130,35 @@ class ServerTemplate(Plan):
                 actor.ended = self._ended_by(actor)  # type: ignore[method-assign]
                 actor.launch()
 
-    def _ended_by(self, actor: Actor) -> Any:
+    def _ended_by(self, actor: Actor) -> Callable[[], None]:
         def ended() -> None:
-            if actor.reason is not None and self.reason is None:
-                self.reason = actor.reason
-            if actor.reason is not None or actor is self.router:
+            if actor.reason is not None:
+                self._fall(actor, actor.reason)
+            elif actor is self.router:
                 self._done.set()
 
         return ended
+
+    def _fall(self, actor: Actor, reason: BaseException) -> None:
+        """End the server, since an actor of its own has failed; called in that actor's thread."""
+        with self._falling_mutex:
+            if self.reason is not None:
+                return
+            self.reason = reason
+            self._done.set()
+        told = RunError(
+            f"the server {self.id!r} has ended: {actor.id} failed with "
+            f"{type(reason).__name__}: {reason}"
+        )
+        told.__cause__ = reason
+        if self.shared.gate is not None:
+            self.shared.gate.fail(told)
+            return
+        for tell in self.on_failure:
+            tell(told)
+        # Nobody can wait for the end of the thread that it runs in.
+        self._falling = threading.Thread(target=self.stop, name=f"{self.id}.stop", daemon=True)
+        self._falling.start()
 
     def start(self) -> bytes:
         """Run until ended, by `stop` or Ctrl-C, by the router's limit, or by a part that fails.
@@ -157,7 +184,14 @@ class ServerTemplate(Plan):
         with self._changing:
             ended = self._stop(time.monotonic() + timeout)
         self._done.set()
+        falling = self._falling
+        if falling is not None and falling is not threading.current_thread():
+            falling.join(timeout)
         return ended
+
+    def waiting(self) -> list[Wait]:
+        """Who of its actors waits, where, for what and how long."""
+        return [wait for actor in self.actors if (wait := actor.waiting()) is not None]
 
     def _stop(self, until: float) -> bool:
         ended = True

@@ -1,0 +1,93 @@
+"""A call of a client: what it has asked, what has been answered, and what is still due.
+
+Answers tell which call they belong to by the field `pipeline`, and which of its payloads they
+answer by the field `cache`, which every message has anyhow once it is in a server.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+
+from pylm_lab.errors import NoAnswer, PayloadError
+from pylm_lab.parts.messages_pb2 import PalmMessage
+
+__all__ = ["Call"]
+
+#: Positions of payloads without an answer that an error names.
+SHOWN = 10
+
+
+class Call:
+    """One `job` of a client, or one `eval`.
+
+    With a `cache` of the user's own its answers look all alike, and `due` stays empty.
+    """
+
+    def __init__(
+        self, pipeline: str, client: str, function: str, cache: str, messages: int
+    ) -> None:
+        self.pipeline = pipeline
+        self.messages = messages
+        self.answered = self.asked = 0
+        #: The payloads that have no answer yet: the id that they went with → position, from 1.
+        self.due: dict[str, int] = {}
+        self._function = function
+        self._keyed = bool(cache)
+        self._inbox: deque[PalmMessage] = deque()
+        self._message = PalmMessage(
+            pipeline=pipeline, client=client, function=function, cache=cache
+        )
+
+    def ask(self, payload: bytes) -> bytes:
+        """The message for the next payload.
+
+        Raises:
+            PayloadError: the payload is not bytes.
+        """
+        self.asked += 1
+        if not isinstance(payload, bytes):
+            kind = type(payload).__name__
+            raise PayloadError(
+                f"payload {self.asked} for {self._function} is {kind}, not bytes: encode it first"
+            )
+        self._message.payload = payload
+        if not self._keyed:
+            self._message.cache = f"{self.pipeline}{self.asked:08x}"
+            self.due[self._message.cache] = self.asked
+        return self._message.SerializeToString()
+
+    def heard(self, message: PalmMessage) -> None:
+        """An answer has come."""
+        self._inbox.append(message)
+
+    @property
+    def has_answers(self) -> bool:
+        """There is an answer to give."""
+        return bool(self._inbox)
+
+    def answer(self) -> bytes:
+        """The payload of the next answer that has come."""
+        message = self._inbox.popleft()
+        self.answered += 1
+        self.due.pop(message.cache, None)
+        return message.payload
+
+    def late(self, timeout: float | None, server: str, stuck: str) -> NoAnswer:
+        """No other answer has come in time; `stuck` is a port at which nothing leaves, or empty."""
+        wanted = "" if self.messages == sys.maxsize else f" of {self.messages}"
+        text = [
+            f"{self._function}: {self.answered}{wanted} answers, "
+            f"and no other within {timeout:g} s.",
+            f"Nobody takes what {stuck} sends." if stuck else "",
+            f"Without an answer: payload {self._positions()}." if self.due else "",
+            f"Is a worker connected to {server!r}?",
+        ]
+        error = NoAnswer(" ".join(filter(None, text)))
+        error.missing = tuple(self.due.values())
+        return error
+
+    def _positions(self) -> str:
+        found = [str(position) for position in self.due.values()]
+        more = f", … ({len(found)} in all)" if len(found) > SHOWN else ""
+        return ", ".join(found[:SHOWN]) + more

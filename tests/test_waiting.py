@@ -1,0 +1,266 @@
+"""Who waits for what, and what becomes of it: pairs that never answer, parts and workers that end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+import pylm_lab as lab
+from pylm_lab.errors import Deadlock, NoAnswer, PairTimeout, RunError, WiringError
+from pylm_lab.hook import Hook, Port
+from pylm_lab.loop import Wait
+from pylm_lab.parts.core import BypassOutbound, Outbound
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.servers import ServerTemplate
+from pylm_lab.parts.services import PullService, PushService
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    with zmq.Context() as context:
+        yield context
+
+
+def message(payload: bytes) -> bytes:
+    return PalmMessage(client="c", cache="k", payload=payload).SerializeToString()
+
+
+def seen(look: Callable[[], list[Wait]], *parts: str) -> list[str]:
+    """The sentences, without their times, as soon as each of these parts of them is there."""
+    pause = threading.Event()
+    for _ in range(1000):
+        found = [str(wait).rpartition(", for ")[0] for wait in look()]
+        if all(any(part in text for text in found) for part in parts):
+            return found
+        pause.wait(0.005)
+    raise AssertionError(f"{parts} never all in {found}")
+
+
+class Asking(Outbound):
+    """A blocking part: its pair answers, or should."""
+
+    def __init__(self, name: str, listen_address: str, **options: Any) -> None:
+        super().__init__(name, listen_address, zmq.REQ, reply=True, **options)
+
+
+def asking(context: Context, **options: Any) -> ServerTemplate:
+    """PULL → router → REQ, which waits for its pair."""
+    server = ServerTemplate(name="server", context=context)
+    server.register_inbound(PullService, "Pull", "inproc://in", route="Ask")
+    server.register_outbound(Asking, "Ask", "inproc://pair", **options)
+    return server
+
+
+def test_who_waits_is_said_with_what_for_and_how_long(context: Context) -> None:
+    with (
+        context.socket(zmq.REP) as pair,
+        context.socket(zmq.PUSH) as push,
+        asking(context) as server,
+    ):
+        pair.bind("inproc://pair")
+        push.connect("inproc://in")
+        idle = seen(server.waiting, "router", "Pull", "Ask")
+        assert sorted(idle) == [
+            "server.Ask waits for a message at server.Ask:broker",
+            "server.Pull waits for a message at server.Pull:listen_to"
+            " or credit at server.Pull:broker",
+            "server.router waits for a message at server.router:inbound"
+            " or credit at server.router:outbound",
+        ]
+        for n in range(2):
+            push.send(message(b"%d" % n))
+        pair.recv()
+        # The window of one that a blocking part is handed its messages in is the router's hold.
+        held = seen(server.waiting, "feedback of Ask", "an answer at")
+        assert "server.Ask waits for an answer at server.Ask:listen_to" in held
+        assert "server.router waits for the feedback of Ask, and forwards nothing meanwhile" in held
+        first = next(wait for wait in server.waiting() if wait.actor == "server.Ask")
+        threading.Event().wait(0.05)
+        later = next(wait for wait in server.waiting() if wait.actor == "server.Ask")
+        assert later.lasting > first.lasting > 0
+        assert (later.unit, later.ports) == ("s", ("server.Ask:listen_to",))
+        for _ in range(2):
+            pair.send(b"done")
+            if not _:
+                pair.recv()
+
+
+def test_a_full_window_is_what_its_part_waits_for(context: Context) -> None:
+    server = ServerTemplate(name="server", context=context, window=3)
+    server.register_inbound(PullService, "Pull", "inproc://in", route="Push")
+    server.register_outbound(PushService, "Push", "inproc://out")
+    with context.socket(zmq.PUSH) as push, server:
+        push.connect("inproc://in")
+        for n in range(9):
+            push.send(message(b"%d" % n))
+        found = seen(server.waiting, "credit at server.Pull:broker:", "room to send")
+        assert "server.Pull waits for credit at server.Pull:broker: 3 of its messages are not " in (
+            " ".join(found)
+        )
+        assert "server.Push waits for room to send at server.Push:listen_to" in found
+
+
+def test_a_seeded_run_says_it_too_in_steps() -> None:
+    with lab.Cluster(seed=1) as cluster:
+        cluster.add(lab.Master("server"))
+        client = cluster.client()
+        assert cluster.waiting()
+        with pytest.raises(Deadlock):
+            client.eval("server.foo", b"x")
+        found = cluster.waiting()
+    assert {wait.unit for wait in found} == {"steps"}
+    assert "server.WorkerPush waits for room to send at server.WorkerPush:listen_to, for " in str(
+        found
+    )
+
+
+@pytest.mark.parametrize("bad", ["1", -1, True])
+def test_a_timeout_is_a_time(context: Context, bad: object) -> None:
+    with pytest.raises(WiringError, match=f"timeout={bad!r}: a time in seconds, or None"):
+        asking(context, timeout=bad)
+
+
+def test_a_pair_that_never_answers_ends_its_server_if_there_is_a_timeout(context: Context) -> None:
+    drops: list[str] = []
+
+    class Drops(Hook):
+        def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
+            drops.append(f"{port.id}: {cause}")
+
+    with context.socket(zmq.REP) as pair, context.socket(zmq.PUSH) as push:
+        pair.bind("inproc://pair")
+        push.connect("inproc://in")
+        server = asking(context, timeout=0.1)
+        server.attach(Drops())
+        for n in range(2):
+            push.send(message(b"%d" % n))
+        with pytest.raises(
+            PairTimeout,
+            match=r"server\.Ask has waited 0\.1 s for the answer of its pair at inproc://pair",
+        ):
+            server.start()
+    assert isinstance(server.reason, PairTimeout)
+    # The first is with the pair; the second has not gone further than the server.
+    assert drops == ["server.router:inbound: router ended before it received it"]
+
+
+def test_a_bypass_part_can_wait_for_its_pair_for_a_while(context: Context) -> None:
+    found: list[BaseException] = []
+
+    class Asks(BypassOutbound):
+        def run(self) -> None:
+            try:
+                self.send(b"question", timeout=0.05)
+            except PairTimeout as error:
+                found.append(error)
+
+    part = Asks("Asks", "inproc://pair", zmq.REQ, context=context)
+    with context.socket(zmq.REP) as pair:
+        pair.bind("inproc://pair")
+        part.start()
+    assert "Asks has waited 0.05 s for the answer of its pair" in str(found[0])
+
+
+class Broken(lab.Master):
+    """Its push side fails at the third message."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        push = self.outbound_components["WorkerPush"]
+        whole, count = push.emit, iter(range(9))
+
+        def hand_out(frames: list[bytes]) -> None:
+            if next(count) == 2:
+                raise ZeroDivisionError("planned")
+            whole(push.listen_to, frames)
+
+        push.hand_out = hand_out  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_a_part_that_fails_ends_its_server_and_every_call_that_waits_for_it(
+    seed: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with lab.Cluster(seed) as cluster:
+        server = cluster.add(Broken("server"))
+        cluster.add(lab.Worker("worker1"))
+        client = cluster.client()
+        with pytest.raises(RunError) as error:
+            list(client.job("server.echo", [b"x"] * 5, messages=5))
+        told = "the server 'server' has ended: server.WorkerPush failed with ZeroDivisionError: "
+        assert f"{told}planned" in str(error.value)
+        assert isinstance(error.value.__cause__, ZeroDivisionError)
+        with pytest.raises(RunError, match="the server 'server' has ended"):
+            client.eval("server.echo", b"x")
+        with pytest.raises(RunError):
+            cluster.client("server")
+        server.stop()  # what ends it by itself has done so
+        assert not any(actor.is_running for actor in server.actors)
+    assert isinstance(server.reason, ZeroDivisionError)
+    assert [r.levelname for r in caplog.records if "planned" in r.getMessage()] == ["ERROR"]
+
+
+def test_what_was_not_answered_is_named_by_its_position() -> None:
+    class Choosy(lab.Worker):
+        def half(self, payload: bytes) -> bytes:
+            return payload
+
+    class Dropping(lab.Master):
+        def scatter(self, message: PalmMessage) -> Iterator[PalmMessage]:
+            if int(message.payload) % 2:
+                yield message
+
+    with lab.Cluster() as cluster:
+        cluster.add(Dropping("server"))
+        cluster.add(Choosy("worker1"))
+        client = cluster.client()
+        got = []
+        with pytest.raises(NoAnswer) as error:
+            for answer in client.job(
+                "server.half", (b"%d" % n for n in range(30)), messages=30, timeout=0.3
+            ):
+                got.append(int(answer))
+        assert sorted(got) == list(range(1, 30, 2))
+        assert error.value.missing == tuple(range(1, 31, 2))  # positions count from 1
+        text = str(error.value)
+        assert "15 of 30 answers, and no other within 0.3 s" in text
+        assert "Without an answer: payload 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, … (15 in all)" in text
+        # The user's own field tells nothing apart.
+        with pytest.raises(NoAnswer) as error:
+            client.eval("server.half", b"0", cache="mine", timeout=0.05)
+        assert error.value.missing == ()
+        assert client.eval("server.half", b"1", timeout=5) == b"1"
+
+
+def test_a_worker_that_has_done_its_messages_is_dealt_no_more() -> None:
+    with lab.Cluster() as cluster:
+        cluster.add(lab.Master("server"))
+        short = cluster.add(lab.Worker("short", messages=2))
+        client = cluster.client(timeout=5)
+        for n in range(2):
+            assert client.eval("server.echo", b"%d" % n) == b"%d" % n
+        assert short.join(5)
+        cluster.add(lab.Worker("long"))
+        found = list(client.job("server.echo", (b"%d" % n for n in range(50)), messages=50))
+        assert sorted(map(int, found)) == list(range(50))
+    assert not cluster.trace.check()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: lab.Worker(messages="2"), "messages='2': how many messages to end after"),  # type: ignore[arg-type]
+        (lambda: lab.Cluster(limit="x"), "limit='x': steps after which"),  # type: ignore[arg-type]
+        (lambda: lab.Cluster(1, limit=0), "limit=0: steps after which"),
+        (lambda: lab.Client("s", "inproc://x", timeout="1"), "timeout='1': a time in seconds"),  # type: ignore[arg-type]
+    ],
+)
+def test_numbers_that_are_none_are_one_clear_error(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(WiringError, match=text):
+        make()
