@@ -247,10 +247,11 @@ class _Party:
         return ", ".join(repr(server.id) for server in self.servers)
 
     def _unique(self, name: str) -> str:
-        chosen, count = name, 1
-        while chosen in self._ids:
-            count += 1
-            chosen = f"{name}{count}" if not name[-1:].isdigit() else f"{name}-{count}"
+        parts = {f"{s.id}.{actor.name}" for s in self.servers for actor in s.actors}
+        chosen, number = name, 1
+        while chosen in self._ids or chosen in parts:
+            number += 1
+            chosen = f"{name}{number}" if not name[-1:].isdigit() else f"{name}-{number}"
         self._ids.add(chosen)
         return chosen
 

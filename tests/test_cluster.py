@@ -363,3 +363,12 @@ def test_an_option_that_no_client_has_is_named() -> None:
     cluster.add(lab.Master("server"))
     with pytest.raises(WiringError, match="no option 'timeoutt'"):
         cluster.client(timeoutt=3)
+
+
+def test_a_worker_that_is_called_like_a_part_is_given_another_id() -> None:
+    with lab.Cluster() as cluster:
+        cluster.add(lab.Master("server"))
+        worker = cluster.add(lab.Worker("server.Pull"))
+        assert worker.id != "server.Pull"
+        assert cluster.client(timeout=5).eval("server.echo", b"x") == b"x"
+        assert len({actor.id for actor in cluster.trace.actors}) == len(cluster.trace.actors)

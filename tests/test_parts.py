@@ -293,6 +293,21 @@ def test_after_an_unsubscribe_nothing_waits(context: Context) -> None:
     assert drops.causes == ["nobody is subscribed to its topic any more"]
 
 
+def test_a_publisher_does_not_remember_every_topic_for_ever(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pylm_lab.parts.services.KNOWN_TOPICS", 3)
+    server = a_publisher(context)
+    with server:
+        for n in range(9):
+            topic = b"topic %d" % n
+            with plug(context, zmq.SUB, "inproc://pub", topic, READY + topic) as sub:
+                sub.recv_multipart()
+        pub = server.outbound_components["Pub"]
+        assert isinstance(pub, PubService)
+        assert list(pub._known) == [b"topic 6", b"topic 7", b"topic 8"]
+
+
 def test_what_nobody_ever_asks_for_is_held_within_bounds_and_dropped_by_name(
     context: Context,
 ) -> None:

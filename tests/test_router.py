@@ -10,6 +10,8 @@ import zmq
 from pylm_lab.errors import WiringError
 from pylm_lab.hook import Hook, Port
 from pylm_lab.parts.core import Router
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.services import PullService, PushService
 
 Plug = Callable[[str, str], zmq.Socket[bytes]]
 
@@ -66,6 +68,68 @@ def test_a_message_goes_to_the_part_that_the_route_names(
         assert nothing_comes(pub)
         push.send_multipart([b"", b"1"])
         assert pull.recv_multipart() == [b"", b"1"]
+
+
+def test_between_a_plain_req_and_a_plain_rep_nothing_but_their_envelopes_crosses(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    router = a_router(context, window=64)
+    router.register_inbound("Ask", route="Answer", block=True)
+    router.register_inbound("Tell", route="Answer")
+    router.register_outbound("Answer")
+    router.open()
+    with (
+        context.socket(zmq.REQ) as ask,
+        context.socket(zmq.REQ) as tell,
+        context.socket(zmq.REP) as answer,
+    ):
+        for name, socket, side in ((b"Ask", ask, "in"), (b"Tell", tell, "in")):
+            socket.routing_id, socket.rcvtimeo = name, 2000
+            socket.connect(f"inproc://{side}")
+        answer.routing_id, answer.rcvtimeo = b"Answer", 2000
+        answer.connect("inproc://out")
+        router.ready()
+        with router:
+            for n in range(3):
+                ask.send(b"ask %d" % n)
+                assert answer.recv_multipart() == [b"ask %d" % n]
+                answer.send(b"feedback %d" % n)
+                assert ask.recv_multipart() == [b"feedback %d" % n]
+                tell.send(b"tell %d" % n)
+                assert answer.recv_multipart() == [b"tell %d" % n]
+                answer.send(b"feedback")
+                assert tell.recv_multipart() == [b"1"]
+
+
+def test_parts_and_a_router_that_were_put_together_by_hand_work_with_a_window_of_one(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    router = a_router(context)
+    router.register_inbound("Pull", route="Push")
+    router.register_outbound("Push")
+    pull = PullService("Pull", "inproc://pull", "inproc://in", context=context)
+    push = PushService("Push", "inproc://push", "inproc://out", context=context)
+    router.open()
+    for part in (pull, push):
+        part.open()
+    router.ready()
+    with (
+        context.socket(zmq.PUSH) as source,
+        context.socket(zmq.PULL) as sink,
+        router,
+        pull,
+        push,
+    ):
+        sink.rcvtimeo = 2000
+        source.connect("inproc://pull")
+        sink.connect("inproc://push")
+        sent = [
+            PalmMessage(client="c", cache="k", payload=b"%d" % n).SerializeToString()
+            for n in range(300)
+        ]
+        for data in sent:
+            source.send(data)
+        assert [sink.recv() for _ in sent] == sent
 
 
 def test_without_a_route_a_message_is_acknowledged_and_goes_nowhere(

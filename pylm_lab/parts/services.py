@@ -37,6 +37,8 @@ Context = zmq.Context[zmq.Socket[bytes]]
 #: subscribed to yet.
 HOLD_SECONDS = 1.0
 HOLD_MESSAGES = 1000
+#: Topics that a publisher remembers to have been subscribed to; the oldest is forgotten first.
+KNOWN_TOPICS = 10_000
 
 
 class PullService(Inbound):
@@ -118,7 +120,8 @@ class PubService(Outbound):
 
     A subscription is known before the first message goes out under it: whoever subscribes to
     `READY` + topic gets an echo, and what is published under a topic that nobody has ever
-    subscribed to waits, for a second at most, in order. After an unsubscribe nothing waits.
+    subscribed to, or not for very long, waits, for a second at most, in order. After an unsubscribe
+    nothing waits.
 
     Args:
         pipelined: the next one down the pipeline subscribes, not the client.
@@ -203,6 +206,8 @@ class PubService(Outbound):
             self.emit(port, [topic, b""])
             return
         self._known[topic] = None
+        if len(self._known) > KNOWN_TOPICS:
+            del self._known[next(iter(self._known))]
         held, self._held = self._held, deque()
         for one in held:
             if one.frames[0].startswith(topic):
