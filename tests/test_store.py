@@ -97,7 +97,16 @@ def test_the_module_documents_every_field_and_every_word() -> None:
         names = re.findall(r"^(\w+)  ", told[name], re.MULTILINE)
         assert names == [field.name for field in dataclasses.fields(record)]
     header = re.findall(r"^(\w+)  ", parts[0], re.MULTILINE)
-    assert header == ["format", "version", "schedule", "seed", "clock", "scenario", "lines"]
+    assert header == [
+        "format",
+        "version",
+        "schedule",
+        "seed",
+        "clock",
+        "scenario",
+        "lines",
+        "forgotten",
+    ]
     for what in get_args(What):
         assert f"`{what}`" in told["event"]
     for role in get_args(get_type_hints(Actor)["role"]):

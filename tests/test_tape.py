@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pylm_lab.hook import Port
-from pylm_lab.trace import Recorder
+from pylm_lab.trace import Recorder, Trace
 from pylm_lab.trace.tape import HEAD, Tape, rows
 
 PORT = Port(id="a:p", actor="a", socket="ROUTER", binds=True, outer=False, receives="message")
@@ -59,7 +60,9 @@ def test_a_ring_keeps_the_last_and_counts_the_others(sizes: list[int], limit: in
     assert ring.gone == Counter((row.port.id, row.what) for row in gone if row.port and row.frames)
 
 
-def test_a_recorder_with_a_limit_tells_the_end_of_a_run_and_how_much_it_was() -> None:
+def test_a_recorder_with_a_limit_tells_the_end_of_a_run_and_how_much_it_was(
+    tmp_path: Path,
+) -> None:
     whole, ring = Build().master(), Build(limit=20).master()
     for build in (whole, ring):
         for id in range(1, 31):
@@ -68,6 +71,13 @@ def test_a_recorder_with_a_limit_tells_the_end_of_a_run_and_how_much_it_was() ->
     assert Counter(e.actor for e in kept.events).most_common(1)[0][1] <= 20
     assert ring.recorder.dropped > 0
     assert whole.recorder.dropped == 0
+    assert kept.forgotten == ring.recorder.dropped
+    (finding,) = kept.check()
+    assert f"{kept.forgotten:,} earlier events were forgotten" in finding.sentence
+    assert f"({kept.forgotten:,} earlier ones forgotten)" in repr(kept)
+    kept.save(tmp_path / "ring.jsonl")
+    loaded = Trace.load(tmp_path / "ring.jsonl")
+    assert (loaded.forgotten, loaded.events) == (kept.forgotten, kept.events)
     assert ring.recorder.totals() == whole.recorder.totals()
     assert whole.recorder.totals()["server.router:inbound", "receive"] == 60
 

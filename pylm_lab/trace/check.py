@@ -20,7 +20,17 @@ __all__ = ["INVARIANTS", "Count", "Finding", "check", "counts", "invariant"]
 
 
 def check(trace: Trace) -> list[Finding]:
-    """All that the invariants find, in their order; empty when all is well."""
+    """All that the invariants find, in their order; empty when all is well.
+
+    Where the recorder has forgotten events they can't tell, and the one finding says so.
+    """
+    if trace.forgotten:
+        sentence = (
+            f"{trace.forgotten:,} earlier events were forgotten, to keep within the recorder's "
+            "limit: whether anything was lost can't be told. Record without a limit, or look at "
+            "the recorder's totals."
+        )
+        return [Finding("complete", sentence)]
     return [
         Finding(name, sentence, tuple(hops))
         for name, rule in INVARIANTS.items()

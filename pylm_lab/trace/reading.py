@@ -46,6 +46,7 @@ class Header:
     clock: Literal["ns", "step"]
     scenario: str
     lines: int
+    forgotten: int = 0
 
 
 HEADER, ACTOR, PORT = Schema(Header), Schema(Actor), Schema(Port)
@@ -110,6 +111,7 @@ class Reading:
             seed=header.seed,
             clock=header.clock,
             scenario=header.scenario,
+            forgotten=header.forgotten,
         )
 
     def _actor(self, record: dict[str, Any]) -> None:

@@ -78,9 +78,11 @@ class Recorder(Hook):
         # Rows first: whatever they speak of has been declared by then.
         kept = {actor: tape.copy() for actor, tape in list(self._tapes.items())}
         declared = len(self._actors), len(self._ports), len(self._routes)
-        heard = (self.dropped, sum(map(len, kept.values())), *declared)
+        dropped = self.dropped
+        heard = (dropped, sum(map(len, kept.values())), *declared)
         if self._told is None or self._told[0] != heard:
-            self._told = heard, self._tell({actor: list(rows(own)) for actor, own in kept.items()})
+            found = {actor: list(rows(own)) for actor, own in kept.items()}
+            self._told = heard, self._tell(found, dropped)
         return self._told[1]
 
     @property
@@ -101,7 +103,7 @@ class Recorder(Hook):
             )
         return found
 
-    def _tell(self, kept: dict[str, list[Row]]) -> Trace:
+    def _tell(self, kept: dict[str, list[Row]], forgotten: int) -> Trace:
         actors = tuple(self._actors.values())
         ports = tuple(self._ports.values())
         start = 0
@@ -117,6 +119,7 @@ class Recorder(Hook):
             ports=ports,
             routes=tuple(self._routes.values()),
             events=tuple(merge(events, causes, list(self._actors))),
+            forgotten=forgotten,
             **self._about,  # type: ignore[arg-type]
         )
 

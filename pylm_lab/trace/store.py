@@ -8,17 +8,18 @@
    `TraceFileError` that names the file, the line, the value and the mend.
 5. Both ways go line by line.
 
-Line 1, the header, has these fields, all of them:
+Line 1, the header, has these fields:
 
-========  ==========================================================================================
-format    `"pylm_lab trace"`
-version   `1`. A reader refuses a version that it doesn't know.
-schedule  text: `free`, `seeded`, …
-seed      an integer, or null
-clock     what `at` counts: `"ns"` or `"step"`
-scenario  the name of the ready-made cluster, or `""`
-lines     how many lines follow
-========  ==========================================================================================
+=========  =========================================================================================
+format     `"pylm_lab trace"`
+version    `1`. A reader refuses a version that it doesn't know.
+schedule   text: `free`, `seeded`, …
+seed       an integer, or null
+clock      what `at` counts: `"ns"` or `"step"`
+scenario   the name of the ready-made cluster, or `""`
+lines      how many lines follow
+forgotten  how many events the recorder did not keep (0)
+=========  =========================================================================================
 
 Then comes a line for each actor, each port, each row of a routing table and each event, in this
 order and otherwise in the trace's own. Its first field, `is`, says which it is. A field that is
@@ -158,6 +159,7 @@ def _lines(trace: Trace) -> Iterator[dict[str, Any]]:
         clock=trace.clock,
         scenario=trace.scenario,
         lines=sum(len(records) for _, _, records in parts),
+        forgotten=trace.forgotten,
     )
     yield HEADER.write(header)
     for name, schema, records in parts:

@@ -127,6 +127,8 @@ def _title(trace: Trace) -> str:
         of = f"{_many(hops, 'hop')} of {of}"
     how = trace.schedule if trace.seed is None else f"{trace.schedule} {trace.seed}"
     unit = "steps" if trace.clock == "step" else "nanoseconds"
+    if trace.forgotten:
+        events += f" ({trace.forgotten:,} earlier ones forgotten)"
     what = f"Trace: {events}, {of}, {_many(len(trace.actors), 'actor')}, {how} ({unit})"
     return excerpt(f"{what}, scenario {trace.scenario}" if trace.scenario else what, 140)
 

@@ -35,7 +35,8 @@ class Trace:
     """The immutable record of a run.
 
     `schedule` is `free` or `seeded`, `seed` its seed or None, `clock` what `Event.at` counts
-    (`ns` or `step`), `scenario` the name of the ready-made cluster or empty.
+    (`ns` or `step`), `scenario` the name of the ready-made cluster or empty. `forgotten` counts
+    events that its recorder has not kept: then it tells the end of what every actor did.
     """
 
     actors: tuple[Actor, ...] = ()
@@ -46,6 +47,7 @@ class Trace:
     seed: int | None = None
     clock: Literal["ns", "step"] = "ns"
     scenario: str = ""
+    forgotten: int = 0
 
     @cached_property
     def hops(self) -> tuple[Hop, ...]:
