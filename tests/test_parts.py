@@ -22,7 +22,7 @@ from pylm_lab.parts.services import (
 )
 from pylm_lab.persistence.kv import DictDB
 from pylm_lab.trace import Recorder
-from pylm_lab.wire import READY
+from pylm_lab.wire import READY, strip_stamp
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -198,6 +198,25 @@ def test_what_scatter_makes_from_scratch_is_a_child_of_what_it_was_made_of(
     assert [(came[e.parent], e.excerpt) for e in made] == [
         (str(n), f"{n}.{k}") for n in range(5) for k in range(2)
     ]
+
+
+@pytest.mark.parametrize("heard", ["server", "Push", "Pull"])
+def test_whoever_is_heard_messages_arrive_as_they_were_sent(context: Context, heard: str) -> None:
+    server = a_server(context)
+    server.register_inbound(PullService, "Pull", "inproc://in", route="Push")
+    server.register_outbound(PushService, "Push", "inproc://out")
+    recorder = Recorder()
+    whole = heard == "server"
+    (server if whole else server.parts_by_name[heard]).attach(recorder)
+    sent = [message(b"%d" % n) for n in range(200)]
+    with plug(context, zmq.PUSH, "inproc://in") as push:
+        for data in sent:
+            push.send(data)
+        with server, plug(context, zmq.PULL, "inproc://out") as pull:
+            came = [pull.recv() for _ in sent]
+    assert [strip_stamp(data) for data in came] == sent
+    ids = {e.message for e in recorder.trace.events if e.kind == "message"}
+    assert len(ids) == 200
 
 
 def test_more_than_the_window_passes_and_keeps_its_order(context: Context) -> None:

@@ -338,3 +338,4 @@ def test_what_can_not_be_delivered_is_dropped_by_name_and_the_rest_of_the_batch_
         assert [left.recv_multipart()[-1] for _ in range(3)] == [b"1"] * 3
     assert [frames[-1] for frames, _ in drops] == [b"right 0", b"right 1", b"right 2"]
     assert {cause for _, cause in drops} == {"Gone is not connected to the router"}
+    assert not any(part.owed for part in router.table.outbound.values()), "nothing is due"
