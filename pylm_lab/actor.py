@@ -68,6 +68,10 @@ class Actor(Loop):
         #: The error that ended its loop, or None.
         self.reason: BaseException | None = None
         self.thread: threading.Thread | None = None
+        #: Its loop does not run. A thread can't be asked: one whose `join` Ctrl-C has interrupted
+        #: calls itself ended (Python 3.11).
+        self._rests = threading.Event()
+        self._rests.set()
         #: Nobody waits for its end any more: it closes its sockets itself.
         self.abandoned = False
         self.is_open = False
@@ -191,10 +195,22 @@ class Actor(Loop):
         self.thread = threading.Thread(target=self.work, name=self.id, daemon=True)
         if self.gate is not None:
             self.gate.announce(self, self.id, thread=True)
-        self.thread.start()
+        self._rests.clear()
+        try:
+            self.thread.start()
+        except BaseException:
+            if self.thread.ident is None:
+                self._rests.set()
+            raise
 
     def work(self) -> None:
         """`run` from its first to its last event, in the thread that calls this."""
+        try:
+            self._work()
+        finally:
+            self._rests.set()
+
+    def _work(self) -> None:
         gate = self.gate
         if gate is not None:
             try:
@@ -237,20 +253,20 @@ class Actor(Loop):
 
     def join(self, timeout: float = DEADLINE) -> bool:
         """Wait until its thread has ended; False if it has not after `timeout` seconds."""
-        thread = self.thread
-        if thread is None:
-            return True
         until = time.monotonic() + timeout
-        while thread.is_alive() and time.monotonic() < until:
-            thread.join(min(SLICE, max(0.0, until - time.monotonic())))
-        if not thread.is_alive():
+        while not self._rests.wait(min(SLICE, max(0.0, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return False
+        thread = self.thread
+        if thread is not None:
+            thread.join(SLICE)  # it has nothing left to do
             self.thread = None
-        return not thread.is_alive()
+        return True
 
     @property
     def is_running(self) -> bool:
         """Its thread is alive."""
-        return self.thread is not None and self.thread.is_alive()
+        return self.thread is not None and not self._rests.is_set()
 
     def cleanup(self, linger: float = DEADLINE) -> None:
         """Close the sockets; what was sent may still leave for `linger` seconds.

@@ -261,8 +261,9 @@ class Worker(CacheUser):
         return result
 
     def ended(self) -> None:
-        # What it would still be dealt is for others. Under a gate sockets stay until the end.
-        if self.gate is None:
+        # What it would still be dealt is for others. Who stopped it closes later, when nobody deals
+        # any more, and drops by name what came; under a gate everything stays until the end.
+        if self.gate is None and not self._stopping:
             self.cleanup()
 
     def function(self, name: str) -> Any:

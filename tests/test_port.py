@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -198,3 +200,22 @@ def test_every_hop_has_its_own_time_if_a_hook_asks_for_it(context: Context) -> N
     assert isinstance(each, list)
     assert each == sorted(each)
     assert len(each) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_who_runs_still_says_so_after_ctrl_c_in_a_join(context: Context) -> None:
+    echo = Echo(context)
+    echo.launch()
+    try:
+        alarm = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        alarm.start()
+        with pytest.raises(KeyboardInterrupt):
+            echo.join(5)
+        assert echo.is_running
+        assert not echo.join(0.01)
+        alarm.join()
+    finally:
+        echo.stop()
+        assert echo.join()
+        echo.cleanup()
+    assert not echo.is_running
