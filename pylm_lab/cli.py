@@ -119,6 +119,25 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument(
         "--check", action="store_true", help="write nothing; exit code 1 if a file has drifted"
     )
+
+    bench = command("bench", _bench, "measure pylm_lab on this machine, beside raw pyzmq")
+    for option, number, text in (
+        ("--messages", 20_000, "messages of a measurement; jobs take half, latency a tenth"),
+        ("--rounds", 5, "rounds, each of which measures everything once"),
+    ):
+        bench.add_argument(
+            option, type=int, default=number, metavar="N", help=f"{text} (default: %(default)s)"
+        )
+    bench.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="throughput, recording, latency, start or processes; may be repeated (default: all)",
+    )
+    bench.add_argument("--json", type=Path, metavar="FILE", help="save every round there")
+    bench.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .svg, .png or .pdf")
+    _force(bench)
     return parser
 
 
@@ -272,7 +291,47 @@ def _figures(asked: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def _bench(asked: argparse.Namespace) -> int:
+    from pylm_lab.bench import report
+    from pylm_lab.bench.suite import Suite
+
+    suite = Suite(asked.messages, asked.rounds, asked.only)
+    if asked.plot is not None:
+        from pylm_lab.bench import plot
+
+        plot.check_suffix(asked.plot)
+        if asked.plot == asked.json:
+            raise LabError(f"--json and --plot are both {asked.plot}: choose two files")
+    for path in (asked.json, asked.plot):
+        if path is not None:
+            claim_file(path, force=asked.force)
+    with _line() as told:
+        found = suite.run(told)
+    print(report.table(found))
+    if asked.json is not None:
+        asked.json.write_text(report.to_json(found), encoding="utf-8", newline="\n")
+    if asked.plot is not None:
+        plot.plot(found, asked.plot)
+    written = [str(path) for path in (asked.json, asked.plot) if path is not None]
+    if written:
+        print(f"\nWritten: {', '.join(written)}")
+    return 0
+
+
 # What they print
+
+
+@contextmanager
+def _line() -> Iterator[Callable[[str], None]]:
+    """Say what is being done: on one line that is rewritten, where somebody looks."""
+    lively = sys.stderr.isatty()
+    begin = "\r\x1b[K" if lively else ""
+    try:
+        yield lambda text: print(
+            f"{begin}… {text}", end="" if lively else "\n", file=sys.stderr, flush=True
+        )
+    finally:
+        print(begin, end="", file=sys.stderr, flush=True)
 
 
 def _tell(trace: Trace, answers: list[bytes]) -> None:

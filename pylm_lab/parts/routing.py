@@ -26,7 +26,7 @@ __all__ = ["ACK", "WINDOW", "Router", "zmq_context"]
 zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
 
 #: Messages that an inbound part may have unacknowledged, unless told otherwise.
-WINDOW = 256
+WINDOW = 1024
 
 #: What a message that is done is answered with.
 ACK = b"1"
