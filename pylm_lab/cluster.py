@@ -138,7 +138,10 @@ class Cluster:
     def stop(self, timeout: float = DEADLINE) -> None:
         """End everything within `timeout` seconds; a second time does nothing.
 
-        A seeded run first runs on until nothing can move any more.
+        A seeded run first runs on until nothing can move any more. A stop goes the way of the
+        messages: workers, then of each server the inbound parts, the router, the outbound and the
+        bypass parts, at last clients. Router and outbound parts first do what has reached them.
+        Who has not ended in time is named in the log, and left to its daemon thread.
         """
         self._party.stop(timeout)
 

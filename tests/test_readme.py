@@ -35,7 +35,7 @@ def test_every_link_leads_to_a_file(root: Path) -> None:
 def test_every_command_that_it_names_exists(root: Path, capsys: Any) -> None:
     text = (root / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^pylm-lab (\w+)", text, flags=re.MULTILINE))
-    assert named == {"tour", "list", "run", "draw", "play", "check", "figures"}
+    assert named == {"tour", "list", "run", "draw", "play", "check", "bench", "figures"}
     for command in sorted(named):
         with pytest.raises(SystemExit) as end:
             main([command, "--help"])
