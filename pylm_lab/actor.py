@@ -20,7 +20,7 @@ import zmq
 from pylm_lab import hook
 from pylm_lab.errors import LabError, RunError
 from pylm_lab.loop import Loop
-from pylm_lab.port import Port, bound_address
+from pylm_lab.port import Port
 from pylm_lab.schedule import SLICE, Gate, Stopped
 
 __all__ = ["DEADLINE", "Actor", "Run"]
@@ -76,6 +76,8 @@ class Actor(Loop):
         self.abandoned = False
         self.is_open = False
         self._was_opened = False
+        self._voice: zmq.Socket[bytes] | None = None
+        self._hears_at = ""
         #: The hooks that belong to the run, not to the actor.
         self._guests: tuple[hook.Hook, ...] = ()
         self._mutex = threading.Lock()
@@ -137,6 +139,8 @@ class Actor(Loop):
         if self.is_open:
             return
         self._restart(self.seed)
+        self._ears = self._voice = None
+        self._hears_at = ""
         self._stopping = self.abandoned = False
         self.reason = None
         self._was_opened = True
@@ -149,6 +153,7 @@ class Actor(Loop):
                 self._voice = self.context.socket(zmq.PAIR)
                 address = f"inproc://stop.{id(self):x}"
                 self._ears.bind(address)
+                self._hears_at = address
                 self._voice.connect(address)
             self.open_ports()
         except BaseException:
@@ -247,7 +252,7 @@ class Actor(Loop):
             self.gate.stop(self)
             return
         with self._mutex:
-            if self.is_open and not self._stopping:
+            if self.is_open and not self._stopping and self._voice is not None:
                 self._stopping = True
                 self._voice.send(b"stop", zmq.NOBLOCK)
 
@@ -290,10 +295,13 @@ class Actor(Loop):
             return
         for port in self.ports:
             port.close(milliseconds)
-        if not self.abandoned:
-            self._ears.unbind(bound_address(self._ears))
-        self._ears.close(linger=0)
-        self._voice.close(linger=0)
+        # Ctrl-C may have come at any line of `open`.
+        if self._ears is not None:
+            if self._hears_at and not self.abandoned:
+                self._ears.unbind(self._hears_at)
+            self._ears.close(linger=0)
+        if self._voice is not None:
+            self._voice.close(linger=0)
 
     def __enter__(self) -> Self:
         self.launch()

@@ -35,9 +35,11 @@ class Call:
         self._function = function
         self._keyed = bool(cache)
         self._inbox: deque[PalmMessage] = deque()
-        self._message = PalmMessage(
+        # The last fields of a message are `cache` and `payload`; those before are always the same.
+        # One message whose payload is set again and again would keep them all.
+        self._head = PalmMessage(
             pipeline=pipeline, client=client, function=function, cache=cache
-        )
+        ).SerializeToString()
 
     def ask(self, payload: bytes) -> bytes:
         """The message for the next payload.
@@ -51,11 +53,11 @@ class Call:
             raise PayloadError(
                 f"payload {self.asked} for {self._function} is {kind}, not bytes: encode it first"
             )
-        self._message.payload = payload
+        tail = PalmMessage(payload=payload)
         if not self._keyed:
-            self._message.cache = f"{self.pipeline}{self.asked:08x}"
-            self.due[self._message.cache] = self.asked
-        return self._message.SerializeToString()
+            tail.cache = f"{self.pipeline}{self.asked:08x}"
+            self.due[tail.cache] = self.asked
+        return self._head + tail.SerializeToString()
 
     def heard(self, message: PalmMessage) -> None:
         """An answer has come."""

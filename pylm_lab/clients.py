@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import zmq
 
-from pylm_lab.actor import Run
+from pylm_lab.actor import DEADLINE, Run
 from pylm_lab.arguments import count, seconds
 from pylm_lab.calls import Call
 from pylm_lab.errors import NoAnswer, RunError, WiringError
@@ -256,9 +256,10 @@ class Client(CacheUser):
         return self._calls.setdefault(call.pipeline, call)
 
     def _close_call(self, call: Call) -> None:
-        del self._calls[call.pipeline]
-        if not self._calls:
-            self._unsubscribe(self.uuid.encode())
+        with self._waits:
+            del self._calls[call.pipeline]
+            if not self._calls:
+                self._unsubscribe(self.uuid.encode())
 
     def _sort(self, frames: list[bytes]) -> None:
         """Put an answer where its call finds it; what answers none is dropped, and told so."""
@@ -361,12 +362,15 @@ class Client(CacheUser):
         self.launch()
         return b""
 
-    def close(self) -> None:
-        """Close its sockets; what was sent leaves before. A second time does nothing."""
+    def close(self, linger: float = DEADLINE) -> None:
+        """Close its sockets; a second time does nothing.
+
+        What was sent may still leave for `linger` seconds.
+        """
         if self.gate is None:
             self.stop()  # a call that waits in another thread ends with an error
         with self._waits:
-            self.cleanup()
+            self.cleanup(linger)
 
     def __enter__(self) -> Self:
         return self

@@ -324,9 +324,9 @@ class _Party:
             return
         if self.run.gate is not None:
             self.run.gate.abort()
-        self._end(DEADLINE)
+        self._end(DEADLINE, linger=0)
 
-    def _end(self, timeout: float) -> None:
+    def _end(self, timeout: float, linger: float = DEADLINE) -> None:
         until = time.monotonic() + timeout
         for worker in self.workers:
             worker.stop()
@@ -335,14 +335,16 @@ class _Party:
         for worker in self.workers:
             worker.join(max(0.0, until - time.monotonic()))
         for server in self.servers:
-            server.stop(max(0.1, until - time.monotonic()))
+            left_over = max(0.1, until - time.monotonic())
+            server.stop(left_over, min(linger, left_over))
         # Last, so that whatever is still published finds somebody who says that it came too late.
+        # What they have sent to a server that has ended can't arrive any more.
         for client in self.clients:
-            client.close()
+            client.close(linger=0)
         for worker in self.workers:
             worker.abandoned = worker.is_running
             if not worker.is_running:
-                worker.cleanup()
+                worker.cleanup(linger=0)
         left = [actor.id for actor in self._actors() if actor.is_running]
         if left:
             _log.error(
@@ -353,7 +355,7 @@ class _Party:
         for server in self.servers:
             server.on_failure.clear()
         if self.run.context is not None:
-            _term(self.run.context, DEADLINE)
+            _term(self.run.context, max(0.2, until - time.monotonic()))
         self.ended = True
 
     def _actors(self) -> list[Actor]:

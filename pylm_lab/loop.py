@@ -81,7 +81,7 @@ class Loop:
         self.logger: Any = logger if logger is not None else logging.getLogger(f"pylm_lab.{name}")
         self.hooks = hook.Hooks()
         self.gate: Gate | None = None
-        self._ears: zmq.Socket[bytes]
+        self._ears: zmq.Socket[bytes] | None = None
         self._tells_waiting = False
         self._last: Port | None = None
         self._taken: tuple[Port, Iterator[list[bytes]]] | None = None
@@ -267,7 +267,8 @@ class Loop:
         most: int,
     ) -> tuple[Port, list[list[bytes]]]:
         until = None if timeout is None else time.monotonic() + timeout
-        wanted: list[tuple[Any, int]] = [(self._ears, _IN)]
+        ears: Any = self._ears
+        wanted: list[tuple[Any, int]] = [(ears, _IN)]
         wanted += [(port.socket, _IN) for port in ports]
         if sending is not None:
             wanted.append((sending[0].socket, _OUT))
@@ -282,7 +283,7 @@ class Loop:
             self._now = time.monotonic_ns()
             self._is_busy = self._now - asked < BUSY_NS
             self._waits_at = None
-            stopped = self._ears in ready
+            stopped = ears in ready
             if stopped and ports and not self.drains:
                 raise Stopped
             port = self._whose_turn(ports, ready)
@@ -300,7 +301,7 @@ class Loop:
                 except zmq.Again:
                     # An XPUB that drops nothing says that there is room while one of its
                     # subscribers has none; nothing tells when that one has some.
-                    zmq_poll([(self._ears, _IN)], _FULL_MS)
+                    zmq_poll([(ears, _IN)], _FULL_MS)
             if stopped:
                 raise Stopped
             if until is not None and time.monotonic() >= until:

@@ -27,6 +27,11 @@ __all__ = ["Port", "bound_address"]
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = _NOBLOCK | int(zmq.SNDMORE)
 _EVENTS = int(zmq.EVENTS)
+_RCVMORE = int(zmq.RCVMORE)
+#: Milliseconds to wait for a tcp port to be free again.
+_FREED_MS = 500
+#: Messages that are given up by name when an actor ends: somebody may push more all the time.
+SWEEP = 50_000
 
 
 class Port:
@@ -278,18 +283,13 @@ class Port:
 
     def _take(self) -> list[bytes]:
         recv, count = self._recv, self.frames
-        if count == 1:
-            return [recv(_NOBLOCK)]
-        if count == 3:
-            return [recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)]
-        if count == 2:
-            return [recv(_NOBLOCK), recv(_NOBLOCK)]
-        # A frame that is not copied tells whether more follow; to ask the socket takes longer.
-        frame = recv(_NOBLOCK, False)
-        frames = [frame.bytes]
-        while frame.more:
-            frame = recv(_NOBLOCK, False)
-            frames.append(frame.bytes)
+        if count:
+            return [recv(_NOBLOCK) for _ in range(count)]
+        # A frame that is not copied would tell whether more follow, and swallow a Ctrl-C that comes
+        # while it is freed.
+        frames = [recv(_NOBLOCK)]
+        while self._get(_RCVMORE):
+            frames.append(recv(_NOBLOCK))
         return frames
 
     def _take_more(self, found: list[list[bytes]], most: int) -> None:
@@ -325,7 +325,9 @@ class Port:
         """Give up the messages that have come and will not be received any more."""
         if not self._watched or self.receives not in ("message", "request"):
             return
-        while self.can_receive():
+        for _ in range(SWEEP):
+            if not self.can_receive():
+                break
             self.drop(self._take(), cause)
 
     # What the documented `part.listen_to` and `part.broker` can do
@@ -351,12 +353,29 @@ class Port:
         if self._socket is not None:
             socket, self._socket = self._socket, None
             self._recv = self._send = self._get = _closed
-            for address in self.addresses:
-                # ZeroMQ frees the name in a thread of its own when it closes, at once when asked.
-                if self.binds and address.startswith("inproc:") and not socket.context.closed:
-                    socket.unbind(address)
+            if self.binds and not socket.context.closed:
+                for address in self.addresses:
+                    _free(socket, address)
             self.addresses = []
             socket.close(linger=linger)
+
+
+def _free(socket: zmq.Socket[bytes], address: str) -> None:
+    """Let others bind the address, now.
+
+    A close frees it as well, but in a thread of ZeroMQ's own, some time later.
+    """
+    try:
+        if address.startswith("tcp:"):
+            ears = socket.get_monitor_socket(zmq.EVENT_CLOSED)
+            socket.unbind(address)
+            ears.poll(_FREED_MS)
+            socket.disable_monitor()
+            ears.close(linger=0)
+        else:
+            socket.unbind(address)
+    except zmq.ContextTerminated:
+        pass  # somebody ends everything at this moment
 
 
 def bound_address(socket: zmq.Socket[bytes]) -> str:

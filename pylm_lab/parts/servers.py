@@ -176,13 +176,14 @@ class ServerTemplate(Plan):
             raise self.reason
         return self.name.encode()
 
-    def stop(self, timeout: float = DEADLINE) -> bool:
+    def stop(self, timeout: float = DEADLINE, linger: float = DEADLINE) -> bool:
         """End everything, from any thread; True if every thread has ended within `timeout` seconds.
 
-        What has reached the router leaves before; what could not, is dropped and told so.
+        What has reached the router leaves before; what could not, is dropped and told so. What was
+        sent to the outside may still leave for `linger` seconds after that.
         """
         with self._changing:
-            ended = self._stop(time.monotonic() + timeout)
+            ended = self._stop(time.monotonic() + timeout, linger)
         self._done.set()
         falling = self._falling
         if falling is not None and falling is not threading.current_thread():
@@ -193,7 +194,7 @@ class ServerTemplate(Plan):
         """Who of its actors waits, where, for what and how long."""
         return [wait for actor in self.actors if (wait := actor.waiting()) is not None]
 
-    def _stop(self, until: float) -> bool:
+    def _stop(self, until: float, linger: float) -> bool:
         ended = True
         for group in self._stop_order():
             for actor in group:
@@ -207,7 +208,7 @@ class ServerTemplate(Plan):
         for actor in self.actors:
             actor.abandoned = actor.is_running
             if not actor.is_running:
-                actor.cleanup()
+                actor.cleanup(linger)
         self.is_open = False
         return ended
 
