@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -43,6 +44,8 @@ class Run:
     seed: int | None = None
     #: For services without an address: `inproc`, or `tcp` for free ports of this machine.
     transport: str = "tcp"
+    #: Told of a client before it speaks with its server.
+    joins: Callable[[Any], None] | None = None
 
 
 class Actor(Loop):

@@ -75,16 +75,23 @@ class Call:
         self.due.pop(message.cache, None)
         return message.payload
 
-    def late(self, timeout: float | None, server: str, stuck: str) -> NoAnswer:
-        """No other answer has come in time; `stuck` is a port at which nothing leaves, or empty."""
+    def late(self, timeout: float | None, server: str, stuck: str, more: bool) -> NoAnswer:
+        """No other answer has come in time.
+
+        `stuck` is a port at which nothing leaves, or empty; `more`: not every payload was sent yet.
+        """
         wanted = "" if self.messages == sys.maxsize else f" of {self.messages}"
         text = [
             f"{self._function}: {self.answered}{wanted} answers, "
             f"and no other within {timeout:g} s.",
             f"Nobody takes what {stuck} sends." if stuck else "",
-            f"Without an answer: payload {self._positions()}." if self.due else "",
-            f"Is a worker connected to {server!r}?",
         ]
+        if self.due:
+            text.append(f"Without an answer: payload {self._positions()}.")
+        if more or self.due or self._keyed:
+            text.append(f"Is a worker connected to {server!r}, and does it answer in time?")
+        else:
+            text.append(f"Only {self.asked} payloads were sent, and each has had its answer.")
         error = NoAnswer(" ".join(filter(None, text)))
         error.missing = tuple(self.due.values())
         return error

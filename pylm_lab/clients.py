@@ -15,7 +15,7 @@ import zmq
 from pylm_lab.actor import DEADLINE, Run
 from pylm_lab.arguments import count, seconds
 from pylm_lab.calls import Call
-from pylm_lab.errors import NoAnswer, RunError, WiringError
+from pylm_lab.errors import NoAnswer, PayloadError, RunError, WiringError
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.port import Port
@@ -26,7 +26,7 @@ from pylm_lab.wire import READY
 __all__ = ["Client"]
 
 #: The timeout of a call that is given none: the client's.
-UNSET: Any = object()
+UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the client's"})()
 #: Messages that a job sends before it looks for answers again.
 AHEAD = 64
 #: Seconds to wait for a publisher that may not know how to tell that it is ready.
@@ -97,6 +97,8 @@ class Client(CacheUser):
         if self.gate is not None:
             self.gate.announce(self, self.id, thread=False)
         self.open()
+        if run is not None and run.joins is not None:
+            run.joins(self)
         self._uuid = self.ids.text()
         try:
             self._connect(push_address, sub_address, this_config)
@@ -185,13 +187,18 @@ class Client(CacheUser):
 
         Raises: as `eval`.
         """
-        if isinstance(function, str):
-            function = [function]
-        if not all(isinstance(step, str) for step in function):
+        steps = [function] if isinstance(function, str) else function
+        if not isinstance(steps, list | tuple) or not all(isinstance(one, str) for one in steps):
             raise TypeError(f"function={function!r}: name one, or a list of names")
+        if not isinstance(cache, str):
+            raise TypeError(f"cache={cache!r}: the message's field of that name is text")
+        if not isinstance(generator, Iterable):
+            raise PayloadError(
+                f"generator={generator!r}: give the payloads, as a list or generator"
+            )
         count("messages", messages, "how many answers to wait for", least=0)
         until = self.patience if timeout is UNSET else seconds("timeout", timeout)
-        return self._job(" ".join(function), iter(generator), messages, cache, until)
+        return self._job(" ".join(steps), iter(generator), messages, cache, until)
 
     def _job(
         self,
@@ -225,7 +232,7 @@ class Client(CacheUser):
                     port, batch = self.drain((self.sub,), BATCH, timeout, waiting)
                 except NoAnswer as error:
                     stuck = self.push.id if waiting else ""
-                    raise call.late(timeout, self.server_name, stuck) from error
+                    raise call.late(timeout, self.server_name, stuck, more) from error
                 if port is self.push:
                     waiting = None
                     continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from typing import Any
 
 import zmq
@@ -12,6 +13,7 @@ import zmq
 from pylm_lab.actor import Actor
 from pylm_lab.arguments import count
 from pylm_lab.errors import NoAnswer, PayloadError, WiringError
+from pylm_lab.loop import Wait
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.servers import BaseMaster, ServerTemplate
@@ -193,6 +195,8 @@ class Worker(CacheUser):
         #: Where a cluster has found the cache of the server.
         self.db_found = ""
         self.message = PalmMessage()
+        #: The function of the user's that runs, and since when.
+        self._works: tuple[str, int] | None = None
         #: Set when it is connected and waits for its first message.
         self.is_ready = threading.Event()
         self.db = self.add_port("db", zmq.REQ, binds=False, sends="request", receives="answer")
@@ -250,15 +254,27 @@ class Worker(CacheUser):
             self.logger.error("%s has no function %r (%r)", self.id, name, message.function)
             return b"0"
         try:
+            self._works = name, time.monotonic_ns()
             result = function(message.payload)
         except (Exception, SystemExit):  # exit() ends a call, not the worker
             self.logger.exception("%s: %s failed", self.id, name)
             return b"0"
+        finally:
+            self._works = None
         if not isinstance(result, bytes):
             kind = type(result).__name__
             self.logger.error("%s: %s returned %s, not bytes", self.id, name, kind)
             return b"0"
         return result
+
+    def waiting(self) -> Wait | None:
+        """For what it waits now: also for a function of its own to return."""
+        works = self._works
+        if works is None:
+            return super().waiting()
+        name, since = works
+        lasting = (time.monotonic_ns() - since) / 1e9
+        return Wait(self.id, f"its function {name} to return", (), lasting, "s")
 
     def ended(self) -> None:
         # What it would still be dealt is for others. Who stopped it closes later, when nobody deals

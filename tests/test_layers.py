@@ -57,7 +57,7 @@ TABLE = (
     Row(PAINTERS, "draws", DRAWS, "matplotlib numpy PIL IPython"),
     Row("draw.__init__", "draws", f"{DRAWS} {PAINTERS}"),
     # who joins both
-    Row("cluster", "joins", f"{RUNS} trace", "zmq"),
+    Row("cluster party", "joins", f"{RUNS} trace", "zmq"),
     Row("scenarios", "joins", f"{RUNS} trace cluster"),
     Row("explore", "joins", f"{RUNS} trace cluster scenarios"),
     Row("course", "joins", f"{RUNS} {SHOWS} cluster scenarios explore", "IPython"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +18,13 @@ from pylm_lab.loop import Wait
 from pylm_lab.parts.core import BypassOutbound, Outbound
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.servers import ServerTemplate
-from pylm_lab.parts.services import PullService, PushService
+from pylm_lab.parts.services import (
+    CacheService,
+    PullService,
+    PushService,
+    WorkerPullService,
+    WorkerPushService,
+)
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -236,6 +244,161 @@ def test_what_was_not_answered_is_named_by_its_position() -> None:
             client.eval("server.half", b"0", cache="mine", timeout=0.05)
         assert error.value.missing == ()
         assert client.eval("server.half", b"1", timeout=5) == b"1"
+
+
+def test_where_everything_that_was_sent_is_answered_the_error_says_how_much_that_was() -> None:
+    with lab.Cluster() as cluster:
+        cluster.add(lab.Master("server"))
+        cluster.add(lab.Worker("worker1"))
+        answers = cluster.client().job("server.echo", [b"x"] * 3, messages=5, timeout=0.2)
+        with pytest.raises(NoAnswer, match="Only 3 payloads were sent, and each has had its ans"):
+            list(answers)
+
+
+def test_a_part_that_fails_at_once_is_named_at_once() -> None:
+    class Broken(PullService):
+        def run(self) -> None:
+            raise ZeroDivisionError("planned")
+
+    for workers in (0, 1):
+        server = lab.ServerTemplate(name="server")
+        server.register_inbound(Broken, "Pull", route="Push")
+        server.register_outbound(WorkerPushService, "Push")
+        server.register_inbound(WorkerPullService, "WorkerPull")
+        server.register_bypass(CacheService, "Cache")
+        with lab.Cluster() as cluster:
+            cluster.add(server)
+            for n in range(workers):
+                cluster.add(lab.Worker(f"worker{n}"))
+            with pytest.raises(
+                RunError, match=r"server\.Pull failed with ZeroDivisionError: planned"
+            ):
+                cluster.client().eval("server.echo", b"x")
+
+
+@pytest.mark.parametrize("count", [1, 3, 300])
+def test_feedback_is_heard_once_for_each_message(context: Context, count: int) -> None:
+    heard: list[bytes] = []
+
+    class Hearing(PullService):
+        def handle_feedback(self, message_data: bytes) -> None:
+            heard.append(message_data)
+
+    server = ServerTemplate(name="server", context=context)
+    server.register_inbound(Hearing, "Pull", "inproc://in", route="Push")
+    server.register_outbound(PushService, "Push", "inproc://out")
+    with (
+        context.socket(zmq.PUSH) as push,
+        context.socket(zmq.PULL) as pull,
+        server,
+    ):
+        push.connect("inproc://in")
+        pull.connect("inproc://out")
+        for n in range(count):
+            push.send(message(b"%d" % n))
+        for _ in range(count):
+            pull.recv()
+        pause = threading.Event()
+        while len(heard) < count:  # the test's own limit of time ends it
+            pause.wait(0.002)
+    assert heard == [b"1"] * count
+
+
+def test_a_worker_that_is_in_a_function_of_its_own_says_in_which() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Slow(lab.Worker):
+        def long(self, payload: bytes) -> bytes:
+            inside.set()
+            go_on.wait(10)
+            return payload
+
+    with lab.Cluster() as cluster:
+        cluster.add(lab.Master("server"))
+        cluster.add(Slow("worker1"))
+        client = cluster.client()
+        thread = threading.Thread(target=lambda: client.eval("server.long", b"x"))
+        thread.start()
+        assert inside.wait(10)
+        (found,) = [str(wait) for wait in cluster.waiting() if wait.actor == "worker1"]
+        assert found.startswith("worker1 waits for its function long to return, for ")
+        go_on.set()
+        thread.join(10)
+
+
+def test_a_stop_tells_whether_all_have_ended_and_keeps_its_deadline(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Stuck(lab.Worker):
+        def long(self, payload: bytes) -> bytes:
+            inside.set()
+            go_on.wait(20)
+            return payload
+
+    cluster = lab.Cluster()
+    cluster.add(lab.Master("server"))
+    stuck = cluster.add(Stuck("worker1"))
+    client = cluster.client()
+    calling = threading.Thread(target=lambda: [None for _ in _quietly(client)])
+    calling.start()
+    assert inside.wait(10)
+    begun = time.monotonic()
+    assert not cluster.stop(1.0)
+    assert time.monotonic() - begun < 1.8
+    assert "left to themselves: worker1" in caplog.text
+    go_on.set()
+    assert stuck.join(10)
+    calling.join(10)
+    with pytest.raises(WiringError, match="timeout='1': a time in seconds"):
+        cluster.stop("1")  # type: ignore[arg-type]
+    with lab.Cluster() as cluster:
+        cluster.add(lab.Master("server"))
+        cluster.client()
+        assert cluster.stop()
+
+
+def _quietly(client: lab.Client) -> Iterator[bytes]:
+    with contextlib.suppress(RunError):  # the cluster ends meanwhile
+        yield from client.job("server.long", [b"x"], messages=1)
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize("method", ["scatter", "gather", "handle_stream"])
+def test_what_a_master_s_own_method_has_failed_at_is_found_and_named(
+    method: str, seed: int | None
+) -> None:
+    def fail(self: lab.Master, message: PalmMessage) -> Iterator[PalmMessage]:
+        if message.payload == b"2":
+            raise KeyError("planned")
+        if method == "handle_stream":
+            return message.client, message  # type: ignore[return-value]
+        return iter([message])
+
+    fail.__name__ = method
+    with lab.Cluster(seed) as cluster:
+        cluster.add(type("Failing", (lab.Master,), {method: fail})("server"))
+        cluster.add(lab.Worker("worker1"))
+        client = cluster.client()
+        answers = client.job("server.echo", [b"0", b"2", b"1"], messages=3, timeout=0.3)
+        with pytest.raises(NoAnswer):
+            list(answers)
+    found = [finding.sentence for finding in cluster.trace.check()]
+    assert any(f"{method} failed: KeyError: 'planned'" in text for text in found), found
+
+
+def test_a_recorder_that_is_attached_tells_of_the_run_what_it_is() -> None:
+    recorder = lab.Recorder()
+    with lab.Cluster(7, record=False) as cluster:
+        cluster.attach(recorder)
+        cluster.add(lab.Master("server"))
+        cluster.client()
+    assert (recorder.trace.schedule, recorder.trace.seed, recorder.trace.clock) == (
+        "seeded",
+        7,
+        "step",
+    )
 
 
 def test_a_worker_that_has_done_its_messages_is_dealt_no_more() -> None:

@@ -16,6 +16,8 @@ from pylm_lab.bench.variants import Group
 
 __all__ = ["circumstances", "count_text", "figure_text", "ratio_text", "table", "to_json"]
 
+#: With fewer rounds or messages chance decides more than the code.
+FEW_ROUNDS, FEW_MESSAGES = 3, 5_000
 #: Decimals by unit.
 _DECIMALS = {"messages/s": 0, "answers/s": 0, "ns/operation": 0, "ms": 1, "µs": 1, "µs/message": 2}
 
@@ -55,6 +57,8 @@ def table(found: Found) -> str:
         f"pylm-lab bench: {versions}",
         f"{how}; each figure is the median of the rounds (lowest to highest)",
     ]
+    if found.rounds < FEW_ROUNDS or found.messages < FEW_MESSAGES:
+        lines.append("So few messages or rounds show that it works; the figures say little.")
     cells = {
         (group.name, one.figure.what): (
             f"  {one.figure.what}",

@@ -248,6 +248,10 @@ class Outbound(Part):
         self.broker.open(self.context, routing_id=self.name.encode())
 
     @property
+    def source(self) -> Port:
+        return self.broker
+
+    @property
     def inputs(self) -> tuple[Port, ...]:
         """The ports that it listens to."""
         return (self.broker,)
@@ -257,7 +261,7 @@ class Outbound(Part):
 
     def run(self) -> None:
         broker, quantum = self.broker, self.quantum
-        parses = self.parses or self.overrides("scatter")
+        parses = self.parses or self.overrides("scatter") or self.overrides("deliver")
         # Nobody asks about each, and nobody of the user's looks at one.
         together = not (self.reply or quantum == 1 or any(map(self.overrides, self.steps)))
         broker.marks = not (together and broker.ours)

@@ -92,6 +92,11 @@ class Part(Actor):
                 "timeout=, or None, waits on"
             ) from error
 
+    @property
+    def source(self) -> Port:
+        """The port at which the messages come that it hands on."""
+        return self.listen_to
+
     def scattered(self, message: PalmMessage, frames: list[bytes]) -> Iterator[PalmMessage]:
         """What `scatter` makes of a message; an error in it is that message's trouble."""
         try:
@@ -100,8 +105,10 @@ class Part(Actor):
                     raise TypeError(f"it gave {type(one).__name__}, not a message")
                 yield one
         except Exception as error:
-            self.logger.exception("%s: scatter failed", self.id)
-            self.listen_to.drop(frames, f"scatter failed: {type(error).__name__}: {error}")
+            # A master's user has called it otherwise.
+            name = getattr(self.scatter, "__name__", "scatter")
+            self.logger.exception("%s: %s failed", self.id, name)
+            self.source.drop(frames, f"{name} failed: {type(error).__name__}: {error}")
 
     def scatter(self, message: PalmMessage) -> Iterable[PalmMessage]:
         """Override it to make none, one or many messages out of one."""

@@ -247,16 +247,20 @@ class Plan:
         router.inbound.frames = router.outbound.frames = 3
         quarter = max(1, router.window // 4)
         heard = all(part.hooks.active for part in self.inbound_components.values())
-        answered = {e.target for e in router.table.inbound.values() if e.blocks}
+        # Whose messages are answered one by one: it blocks, or looks at each acknowledgement.
+        singly = set()
         for name, inbound in self.inbound_components.items():
             entry = router.table.inbound[name.encode()]
-            entry.quantum = 1 if entry.blocks else quarter
+            listens = inbound.overrides("handle_feedback")
+            if entry.blocks or listens:
+                singly.add(entry.target)
+            entry.quantum = 1 if entry.blocks or listens else quarter
             inbound.window = 1 if entry.blocks else router.window
             inbound.counted = not entry.blocks
             inbound.broker.frames = 2
         for name, outbound in self.outbound_components.items():
             entry = router.table.outbound[name.encode()]
-            each = outbound.blocks or entry.route or entry in answered
+            each = outbound.blocks or entry.route or entry in singly
             entry.quantum = outbound.quantum = 1 if each else quarter
             outbound.broker.frames = 2
             # Feedback that is handed on to a part may be anything; so may be what comes from a part

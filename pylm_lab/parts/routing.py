@@ -15,6 +15,7 @@ import zmq
 
 from pylm_lab import hook
 from pylm_lab.actor import Actor
+from pylm_lab.arguments import count
 from pylm_lab.errors import WiringError
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.table import Entry, Table
@@ -67,8 +68,7 @@ class Router(Actor):
         super().__init__(name, context=context or zmq_context, logger=logger)
         if hold not in ("server", "part"):
             raise WiringError(f"hold={hold!r}: a blocking part holds the 'server' or the 'part'")
-        if not isinstance(window, int) or window < 1:
-            raise WiringError(f"window={window!r}: a window is a number of messages, at least 1")
+        count("window", window, "how many messages a part may have unacknowledged")
         self.inbound_address = inbound_address
         self.outbound_address = outbound_address
         self.cache = cache

@@ -54,6 +54,8 @@ class ServerTemplate(Plan):
         lockstep: one message in the whole router.
         hold: what a blocking outbound part holds; see `Router`.
         context: a ZeroMQ context; the default is `parts.core.zmq_context`.
+
+    `reason` is the error of the part that has ended it, or None.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class ServerTemplate(Plan):
         self._changing = threading.RLock()
         #: Who is told, by an error, when a part has failed.
         self.on_failure: list[Callable[[RunError], None]] = []
+        #: What they are told, or None.
+        self.failure: RunError | None = None
         self._falling: threading.Thread | None = None
         self._falling_mutex = threading.Lock()
 
@@ -84,7 +88,7 @@ class ServerTemplate(Plan):
         if self.is_open:
             return
         self._was_opened = True
-        self.reason = None
+        self.reason = self.failure = None
         self._done.clear()
         self._name_actors()
         try:
@@ -151,6 +155,7 @@ class ServerTemplate(Plan):
             f"{type(reason).__name__}: {reason}"
         )
         told.__cause__ = reason
+        self.failure = told
         if self.shared.gate is not None:
             self.shared.gate.fail(told)
             return
@@ -163,7 +168,8 @@ class ServerTemplate(Plan):
     def start(self) -> bytes:
         """Run until ended, by `stop` or Ctrl-C, by the router's limit, or by a part that fails.
 
-        Returns the server's name. What a part failed with is raised.
+        Returns the server's name. What a part failed with is raised, and so is KeyboardInterrupt,
+        when everything has ended.
         """
         self.launch()
         self.logger.info("%s is ready", self.id)

@@ -256,7 +256,7 @@ class PubService(Outbound):
         except Exception as error:
             self.logger.exception("%s: handle_stream failed", self.id)
             cause = f"handle_stream failed: {type(error).__name__}: {error}"
-            self.listen_to.drop(frames, cause)
+            self.source.drop(frames, cause)
             return
         self.publish([topic, data])
 

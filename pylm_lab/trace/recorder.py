@@ -69,6 +69,10 @@ class Recorder(Hook):
         #: How much was heard when the trace was last told, and that trace.
         self._told: tuple[tuple[int, ...], Trace] | None = None
 
+    def about(self, **about: Any) -> None:
+        """Let the trace say this of itself: `schedule`, `seed`, `clock` and `scenario`."""
+        self._about.update(about)
+
     @property
     def trace(self) -> Trace:
         """All that was heard so far; the same object until something more is heard.
