@@ -70,6 +70,8 @@ class Actor(Loop):
         self.ports: list[Port] = []
         #: The error that ended its loop, or None.
         self.reason: BaseException | None = None
+        #: Called in its thread, after `ended`: whoever it belongs to wants to know.
+        self.on_end: Callable[[], None] | None = None
         self.thread: threading.Thread | None = None
         #: Its loop does not run. A thread can't be asked: one whose `join` Ctrl-C has interrupted
         #: calls itself ended (Python 3.11).
@@ -200,16 +202,22 @@ class Actor(Loop):
         if self._stopping:
             self.cleanup()
         self.open()
-        self.thread = threading.Thread(target=self.work, name=self.id, daemon=True)
+        self.thread = threading.Thread(target=self._work_here, name=self.id, daemon=True)
         if self.gate is not None:
             self.gate.announce(self, self.id, thread=True)
-        self._rests.clear()
         try:
+            self._rests.clear()
             self.thread.start()
         except BaseException:
             if self.thread.ident is None:
+                # It has not begun; should it begin yet, it finds itself forgotten.
+                self.thread = None
                 self._rests.set()
             raise
+
+    def _work_here(self) -> None:
+        if self.thread is threading.current_thread():
+            self.work()
 
     def work(self) -> None:
         """`run` from its first to its last event, in the thread that calls this."""
@@ -230,7 +238,7 @@ class Actor(Loop):
             self.run()
         except (Stopped, zmq.ContextTerminated):
             pass
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # exit() in a user's method ends no thread unseen
             self.reason = error
             # An error of ours says in its text all there is to know.
             known = isinstance(error, LabError)
@@ -240,6 +248,8 @@ class Actor(Loop):
             self._drop_taken()
             self.hooks.actor_stopped(self.id, self.tick())
             self.ended()
+            if self.on_end is not None:
+                self.on_end()
             if gate is not None:
                 gate.end(self)
             elif self.abandoned:
@@ -285,7 +295,13 @@ class Actor(Loop):
             if not self.is_open:
                 return
             self.is_open = False
-        milliseconds = int(linger * 1000)
+        try:
+            self._close(int(linger * 1000))
+        except BaseException:
+            self.is_open = True  # Ctrl-C: what is still open can be closed yet
+            raise
+
+    def _close(self, milliseconds: int) -> None:
         for port in self.ports:
             if port.is_open and not self.abandoned:
                 port.sweep(f"{self.name} ended before it received it")
@@ -300,8 +316,9 @@ class Actor(Loop):
             port.close(milliseconds)
         # Ctrl-C may have come at any line of `open`.
         if self._ears is not None:
-            if self._hears_at and not self.abandoned:
+            if self._hears_at and not self.abandoned and not self._ears.closed:
                 self._ears.unbind(self._hears_at)
+                self._hears_at = ""
             self._ears.close(linger=0)
         if self._voice is not None:
             self._voice.close(linger=0)

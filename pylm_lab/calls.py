@@ -33,7 +33,8 @@ class Call:
         #: The payloads that have no answer yet: the id that they went with → position, from 1.
         self.due: dict[str, int] = {}
         self._function = function
-        self._keyed = bool(cache)
+        #: The field is the user's; it does not tell to which payload an answer belongs.
+        self._owned = self._unclaimed = bool(cache)
         self._inbox: deque[PalmMessage] = deque()
         # The last fields of a message are `cache` and `payload`; those before are always the same.
         # One message whose payload is set again and again would keep them all.
@@ -54,9 +55,10 @@ class Call:
                 f"payload {self.asked} for {self._function} is {kind}, not bytes: encode it first"
             )
         tail = PalmMessage(payload=payload)
-        if not self._keyed:
+        if not self._owned:
             tail.cache = f"{self.pipeline}{self.asked:08x}"
-            self.due[tail.cache] = self.asked
+            if not self._unclaimed:
+                self.due[tail.cache] = self.asked
         return self._head + tail.SerializeToString()
 
     def heard(self, message: PalmMessage) -> None:
@@ -72,7 +74,12 @@ class Call:
         """The payload of the next answer that has come."""
         message = self._inbox.popleft()
         self.answered += 1
-        self.due.pop(message.cache, None)
+        if self.due.pop(message.cache, None) is None and not message.cache.startswith(
+            self.pipeline
+        ):
+            # Somebody has made a message of his own out of ours: nothing tells whose answer it is.
+            self._unclaimed = True
+            self.due.clear()
         return message.payload
 
     def late(self, timeout: float | None, server: str, stuck: str, more: bool) -> NoAnswer:
@@ -88,7 +95,7 @@ class Call:
         ]
         if self.due:
             text.append(f"Without an answer: payload {self._positions()}.")
-        if more or self.due or self._keyed:
+        if more or self.due or self._unclaimed:
             text.append(f"Is a worker connected to {server!r}, and does it answer in time?")
         else:
             text.append(f"Only {self.asked} payloads were sent, and each has had its answer.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -88,6 +88,8 @@ class Client(CacheUser):
         self.db.address = db_address
         #: The calls that are open, by the id that their messages have in `pipeline`.
         self._calls: dict[str, Call] = {}
+        #: Told when it is closed.
+        self.on_close: Callable[[Client], None] | None = None
         #: Why there will be no answer any more.
         self._given_up: RunError | None = None
         #: Held while a call waits; whoever closes the sockets takes it first.
@@ -288,8 +290,8 @@ class Client(CacheUser):
         for asked in (topic, READY + topic):
             self._ask_for(asked, subscribe=True)
         try:
-            while self.next((self.sub,), None, ECHO_SECONDS)[1][0] != READY + topic:
-                pass
+            while (frames := self.next((self.sub,), None, ECHO_SECONDS)[1])[0] != READY + topic:
+                self._sort(frames)
         except NoAnswer:
             self.logger.debug("%s: the publisher does not tell when it is ready", self.id)
         except BaseException:
@@ -378,6 +380,8 @@ class Client(CacheUser):
             self.stop()  # a call that waits in another thread ends with an error
         with self._waits:
             self.cleanup(linger)
+        if self.on_close is not None:
+            self.on_close(self)
 
     def __enter__(self) -> Self:
         return self

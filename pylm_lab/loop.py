@@ -87,6 +87,8 @@ class Loop:
         self._taken: tuple[Port, Iterator[list[bytes]]] | None = None
         self._now = 0
         self._is_busy = False
+        #: What it sends at the moment has come in, and goes on as it is.
+        self._onward = False
         #: Where it waits, with what to send, and since when.
         self._waits_at: tuple[tuple[Port, ...], Port | None, int] | None = None
         self._stopping = False
@@ -179,7 +181,7 @@ class Loop:
         """
         if self.gate is None:
             try:
-                port.put(frames)
+                port.put(frames, onward=self._onward)
                 return
             except zmq.Again:
                 pass
@@ -224,6 +226,7 @@ class Loop:
                 at += 1
                 continue
             try:
+                self._onward = onward
                 self.emit(port, batch[at])
             except zmq.ZMQError as error:
                 if refused is None:
@@ -233,6 +236,8 @@ class Loop:
                 for frames in batch[at + 1 :]:
                     port.drop(frames, f"{self.name} was stopped before it could be sent")
                 raise
+            finally:
+                self._onward = False
             at += 1
 
     def _next_in_turn(
@@ -250,7 +255,7 @@ class Loop:
         assert isinstance(port, Port)
         if operation.kind == "send" and sending is not None:
             try:
-                port.put(sending[1])
+                port.put(sending[1], onward=self._onward)
             except zmq.Again:
                 return self._next_in_turn(gate, ports, sending, timeout)
             gate.touch(port)
@@ -279,10 +284,12 @@ class Loop:
             asked = time.monotonic_ns()
             self._waits_at = ports, sending[0] if sending else None, begun or asked
             begun = begun or asked
-            ready = dict(zmq_poll(wanted, self._patience(until) if asleep else 0))
+            try:
+                ready = dict(zmq_poll(wanted, self._patience(until) if asleep else 0))
+            finally:
+                self._waits_at = None
             self._now = time.monotonic_ns()
             self._is_busy = self._now - asked < BUSY_NS
-            self._waits_at = None
             stopped = ears in ready
             if stopped and ports and not self.drains:
                 raise Stopped
@@ -296,7 +303,7 @@ class Loop:
                 return port, found
             if sending is not None and ready.get(sending[0].socket, 0) & _OUT:
                 try:
-                    sending[0].put(sending[1])
+                    sending[0].put(sending[1], onward=self._onward)
                     return sending[0], [sending[1]]
                 except zmq.Again:
                     # An XPUB that drops nothing says that there is room while one of its

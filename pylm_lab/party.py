@@ -45,6 +45,7 @@ class Party:
         self.workers: list[Worker] = []
         self.clients: list[Client] = []
         self._ids: set[str] = set()
+        self._numbers: dict[str, int] = {}
         self._me = object()
         if self.run.gate is not None:
             self.run.gate.announce(self._me, "cluster", thread=False)
@@ -95,12 +96,23 @@ class Party:
         return client
 
     def _joins(self, actor: Actor) -> None:
-        """A client is about to speak with its server: if that fails, its calls end."""
+        """A client is about to speak with its server: if that ends, its calls end."""
+        if not isinstance(actor, Client):
+            return
+        actor.on_close = self._leaves
         for server in self.servers:
-            if isinstance(actor, Client) and actor.serves in (server.name, server.id):
+            if actor.serves in (server.name, server.id):
                 server.on_failure.append(actor.give_up)
                 if server.failure is not None:
                     actor.give_up(server.failure)
+
+    def _leaves(self, client: Client) -> None:
+        """A client is closed: nobody keeps it."""
+        if client in self.clients:
+            self.clients.remove(client)
+        for server in self.servers:
+            if client.give_up in server.on_failure:
+                server.on_failure.remove(client.give_up)
 
     def server(self, wanted: str | ServerTemplate, who: str) -> ServerTemplate:
         """The server that is meant.
@@ -130,11 +142,14 @@ class Party:
 
     def _unique(self, name: str) -> str:
         parts = {f"{s.id}.{actor.name}" for s in self.servers for actor in s.actors}
-        chosen, number = name, 1
-        while chosen in self._ids or chosen in parts:
+        # From where the last one of this name was found.
+        number = self._numbers.get(name, 1)
+        chosen = name if number == 1 else ""
+        while not chosen or chosen in self._ids or chosen in parts:
             number += 1
             chosen = f"{name}{number}" if not name[-1:].isdigit() else f"{name}-{number}"
         self._ids.add(chosen)
+        self._numbers[name] = number
         return chosen
 
     def _not_ended(self) -> None:
@@ -194,7 +209,7 @@ class Party:
                 gate.settle(self._me)
         except Endless:
             assert gate is not None
-            gate.abort()  # it would never come to rest
+            gate.over()  # it would never come to rest
         finally:
             self._end(timeout)
         return not self.left
@@ -204,10 +219,13 @@ class Party:
         if self.ended:
             return
         if self.run.gate is not None:
-            self.run.gate.abort()
+            self.run.gate.over()
         self._end(DEADLINE, linger=0)
 
     def _end(self, timeout: float, linger: float = DEADLINE) -> None:
+        # Calls that wait hear of the end from their clients.
+        for server in self.servers:
+            server.on_failure.clear()
         begun = time.monotonic()
         until = begun + timeout
         # A worker may be busy with a function that never returns; servers have the rest.
@@ -223,7 +241,7 @@ class Party:
             server.stop(rest, min(linger, rest))
         # Last, so that whatever is still published finds somebody who says that it came too late.
         # What they have sent to a server that has ended can't arrive any more.
-        for client in self.clients:
+        for client in list(self.clients):
             client.close(linger=0)
         for worker in self.workers:
             worker.abandoned = worker.is_running
@@ -235,8 +253,6 @@ class Party:
             _log.error("still running after %g s, and left to themselves: %s", timeout, names)
         elif self.run.gate is not None:
             self.run.gate.finish()
-        for server in self.servers:
-            server.on_failure.clear()
         if self.run.context is not None:
             # Sockets of those who are left hold it up: it can't end before they do.
             _term(self.run.context, 0.0 if self.left else max(0.2, until - time.monotonic()))

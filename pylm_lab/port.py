@@ -17,19 +17,18 @@ import zmq
 from zmq.backend import Socket as RawSocket
 
 from pylm_lab import hook
+from pylm_lab.address import bound_address, explain, free
 from pylm_lab.errors import AddressError, RunError
 
 if TYPE_CHECKING:
     from pylm_lab.loop import Loop
 
-__all__ = ["Port", "bound_address"]
+__all__ = ["Port"]
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = _NOBLOCK | int(zmq.SNDMORE)
 _EVENTS = int(zmq.EVENTS)
 _RCVMORE = int(zmq.RCVMORE)
-#: Milliseconds to wait for a tcp port to be free again.
-_FREED_MS = 500
 #: Messages that are given up by name when an actor ends: somebody may push more all the time.
 SWEEP = 50_000
 
@@ -73,6 +72,8 @@ class Port:
         self.marks = receives in ("message", "request") and owner.role != "router"
         #: Both ends belong to one server: while somebody hears, what comes ends in a stamp.
         self.ours = False
+        #: What comes may be feedback without a stamp; then it is told as it came, as the router has.
+        self.fed = False
         #: Somebody hears hops. The one thing that a port asks when nobody does.
         self._watched = False
         #: They hear the time of each hop, not one for all that happen together.
@@ -106,6 +107,11 @@ class Port:
     def is_marking(self) -> bool:
         """What it receives has a stamp, since somebody hears."""
         return self._watched and self.marks
+
+    @property
+    def is_watched(self) -> bool:
+        """Somebody hears its hops."""
+        return self._watched
 
     @property
     def declared(self) -> hook.Port:
@@ -157,7 +163,7 @@ class Port:
             else:
                 self.socket.connect(address)
         except zmq.ZMQError as error:
-            raise AddressError(_address_error(self, address, error)) from error
+            raise AddressError(explain(self.id, address, error, binds=self.binds)) from error
         self.address = address
         self.addresses.append(address)
         if owner.gate is not None:
@@ -175,9 +181,9 @@ class Port:
 
     # The door
 
-    def put(self, frames: list[bytes]) -> None:
+    def put(self, frames: list[bytes], *, onward: bool = False) -> None:
         """Send the frames now; raises zmq.Again where there is no room."""
-        self.put_many([frames])
+        self.put_many([frames], onward=onward)
 
     def put_many(self, batch: list[list[bytes]], *, onward: bool = False) -> int:
         """Send what there is room for, in order; returns how many of the messages that was.
@@ -275,11 +281,14 @@ class Port:
         return found
 
     def _tell(self, batch: list[list[bytes]], at: int | list[int]) -> None:
-        if self.receives:
-            owner = self.owner
-            if self.marks:
-                owner.stamps.mark(batch, ours=self.ours)
-            owner.hooks.hops_received(self._declared, batch, at)
+        if not self.receives:
+            return
+        owner, told = self.owner, batch
+        if self.marks:
+            if self.fed:
+                told = [list(frames) for frames in batch]
+            owner.stamps.mark(batch, ours=self.ours)
+        owner.hooks.hops_received(self._declared, told, at)
 
     def _take(self) -> list[bytes]:
         recv, count = self._recv, self.frames
@@ -350,51 +359,16 @@ class Port:
 
     def close(self, linger: int = 0) -> None:
         """Close the socket; what was sent may leave for `linger` milliseconds."""
-        if self._socket is not None:
-            socket, self._socket = self._socket, None
+        socket = self._socket
+        if socket is not None:
             self._recv = self._send = self._get = _closed
-            if self.binds and not socket.context.closed:
-                for address in self.addresses:
-                    _free(socket, address)
-            self.addresses = []
+            while self.addresses:
+                if self.binds and not socket.context.closed:
+                    free(socket, self.addresses[-1])
+                self.addresses.pop()
             socket.close(linger=linger)
-
-
-def _free(socket: zmq.Socket[bytes], address: str) -> None:
-    """Let others bind the address, now.
-
-    A close frees it as well, but in a thread of ZeroMQ's own, some time later.
-    """
-    try:
-        if address.startswith("tcp:"):
-            ears = socket.get_monitor_socket(zmq.EVENT_CLOSED)
-            socket.unbind(address)
-            ears.poll(_FREED_MS)
-            socket.disable_monitor()
-            ears.close(linger=0)
-        else:
-            socket.unbind(address)
-    except zmq.ContextTerminated:
-        pass  # somebody ends everything at this moment
-
-
-def bound_address(socket: zmq.Socket[bytes]) -> str:
-    """Where the socket was bound last, a free tcp port being resolved."""
-    return socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+            self._socket = None
 
 
 def _closed(*_: Any) -> NoReturn:
     raise RunError("the port is not open: start its actor first")
-
-
-def _address_error(port: Port, address: str, error: zmq.ZMQError) -> str:
-    verb = "bind" if port.binds else "connect"
-    if error.errno == zmq.EADDRINUSE:
-        return (
-            f"{port.id} can't bind {address}: it is in use. Stop what listens there, or choose "
-            "another address (tcp://127.0.0.1:* takes a free port)"
-        )
-    return (
-        f"{port.id} can't {verb} {address!r}: {error.strerror}. Addresses look like "
-        "tcp://127.0.0.1:5555 or inproc://name"
-    )

@@ -265,12 +265,9 @@ class Gate:
             self._over = turn.stopping = True
             turn.go.release()
 
-    def abort(self) -> None:
-        """Wake everybody: the run is over, in whatever order."""
+    def over(self) -> None:
+        """The run is over: whoever asks from now on is told so. `stop` wakes those who wait."""
         self._over = True
-        for turn in self._turns.values():
-            turn.stopping = True
-            turn.go.release()
 
     def finish(self) -> None:
         """Close what was left to the end. Call it when all threads have ended."""

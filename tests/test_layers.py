@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 BASE = "errors hook wire"
-DOOR = "port loop stamps actor schedule faults"
+DOOR = "address port loop stamps actor schedule faults"
 RUNS = f"{BASE} persistence arguments {DOOR} parts servers calls clients"
 PAINTERS = "draw.figure draw.animation draw.player draw.live"
 DRAWS = f"{BASE} trace graph draw"

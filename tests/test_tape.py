@@ -11,6 +11,7 @@ from builder import Build, message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pylm_lab.draw.layout import router_scene
 from pylm_lab.hook import Port
 from pylm_lab.trace import Recorder, Trace
 from pylm_lab.trace.tape import HEAD, Tape, rows
@@ -50,10 +51,10 @@ def test_a_ring_keeps_the_last_and_counts_the_others(sizes: list[int], limit: in
     for n, size in enumerate(sizes):
         batch = [[b"%d.%d" % (n, k)] for k in range(size)]
         for tape in (ring, whole):
-            tape.event(n, "start")
+            tape.event(n, "seen", PORT, "a topic")
             tape.hops("send" if n % 2 else "receive", PORT, batch, n)
     kept, everything = list(rows(ring.copy())), list(rows(whole.copy()))
-    assert len(kept) <= limit
+    assert min(limit, len(everything)) <= len(kept) < limit + 5
     assert kept == everything[len(everything) - len(kept) :]
     assert ring.dropped == len(everything) - len(kept)
     gone = everything[: ring.dropped]
@@ -68,10 +69,14 @@ def test_a_recorder_with_a_limit_tells_the_end_of_a_run_and_how_much_it_was(
         for id in range(1, 31):
             build.run(id)
     kept = ring.recorder.trace
-    assert Counter(e.actor for e in kept.events).most_common(1)[0][1] <= 20
+    wiring = [e for e in kept.events if e.what in ("bind", "connect", "start")]
+    assert wiring == [e for e in whole.trace.events if e.what in ("bind", "connect", "start")]
+    assert Counter(e.actor for e in kept.events if e.kind).most_common(1)[0][1] <= 20
     assert ring.recorder.dropped > 0
     assert whole.recorder.dropped == 0
-    assert kept.forgotten == ring.recorder.dropped
+    # The record begins where all of them are known: what was sent before is no loss.
+    assert kept.forgotten == len(whole.trace.events) - len(kept.events)
+    assert not any(hop.sent is not None and hop.received is None for hop in kept.hops)
     (finding,) = kept.check()
     assert f"{kept.forgotten:,} earlier events were forgotten" in finding.sentence
     assert f"({kept.forgotten:,} earlier ones forgotten)" in repr(kept)
@@ -86,3 +91,15 @@ def test_a_recorder_with_a_limit_tells_the_end_of_a_run_and_how_much_it_was(
 def test_a_limit_is_a_number_of_events(limit: Any) -> None:
     with pytest.raises(ValueError, match=f"limit={limit!r}: a number of events to keep"):
         Recorder(limit=limit)
+
+
+def test_a_picture_says_what_was_forgotten_and_claims_no_loss() -> None:
+    ring = Build(limit=20).master()
+    for id in range(1, 31):
+        ring.run(id)
+    trace = ring.recorder.trace
+    scene = router_scene(trace)
+    assert scene.title == "Inside the server: the end of a run, two workers"
+    assert f"{trace.forgotten:,} earlier events are forgotten" in scene.subtitle
+    assert f"{trace.forgotten:,} earlier events are forgotten" in scene.alt
+    assert "lost" not in scene.subtitle + scene.alt

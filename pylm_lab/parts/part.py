@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from pylm_lab import hook
 from pylm_lab.actor import Actor
+from pylm_lab.arguments import count
 from pylm_lab.errors import NoAnswer, PairTimeout
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.routing import zmq_context
@@ -60,7 +61,7 @@ class Part(Actor):
         super().__init__(name, context=context or zmq_context, logger=logger)
         self.listen_address = listen_address
         self.cache = cache
-        self.messages = messages
+        self.messages = count("messages", messages, "how many messages to end after", least=0)
         self.listen_to = self.add_port(
             "listen_to",
             socket_type,
@@ -104,7 +105,7 @@ class Part(Actor):
                 if not isinstance(one, PalmMessage):
                     raise TypeError(f"it gave {type(one).__name__}, not a message")
                 yield one
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A master's user has called it otherwise.
             name = getattr(self.scatter, "__name__", "scatter")
             self.logger.exception("%s: %s failed", self.id, name)

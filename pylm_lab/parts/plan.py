@@ -246,24 +246,34 @@ class Plan:
         router.table.check()
         router.inbound.frames = router.outbound.frames = 3
         quarter = max(1, router.window // 4)
-        heard = all(part.hooks.active for part in self.inbound_components.values())
-        # Whose messages are answered one by one: it blocks, or looks at each acknowledgement.
+        # Whose messages are answered one by one: it blocks, looks at each acknowledgement, or runs
+        # as its user likes.
         singly = set()
         for name, inbound in self.inbound_components.items():
             entry = router.table.inbound[name.encode()]
-            listens = inbound.overrides("handle_feedback")
-            if entry.blocks or listens:
+            own = inbound.overrides("run")
+            each = entry.blocks or own or inbound.overrides("handle_feedback")
+            if each:
                 singly.add(entry.target)
-            entry.quantum = 1 if entry.blocks or listens else quarter
-            inbound.window = 1 if entry.blocks else router.window
-            inbound.counted = not entry.blocks
+            entry.quantum = 1 if each else quarter
+            inbound.window = 1 if entry.blocks or own else router.window
+            inbound.counted = not entry.blocks and not own
             inbound.broker.frames = 2
         for name, outbound in self.outbound_components.items():
             entry = router.table.outbound[name.encode()]
-            each = outbound.blocks or entry.route or entry in singly
+            own = outbound.overrides("run")
+            each = bool(outbound.blocks or own or entry.route or entry in singly)
             entry.quantum = outbound.quantum = 1 if each else quarter
             outbound.broker.frames = 2
-            # Feedback that is handed on to a part may be anything; so may be what comes from a part
-            # that nobody hears.
-            fed = any(e.route == name for e in router.table.outbound.values())
-            outbound.broker.ours = not fed and heard
+
+    def _trust(self) -> None:
+        """Find out at which ports every message has a stamp; all of them are open."""
+        heard = all(
+            part.listen_to.is_marking and part.broker.is_watched
+            for part in self.inbound_components.values()
+        )
+        for name, outbound in self.outbound_components.items():
+            # Feedback that is handed on to a part may be anything.
+            fed = any(e.route == name for e in self.router.table.outbound.values())
+            outbound.broker.fed = fed
+            outbound.broker.ours = heard and not fed

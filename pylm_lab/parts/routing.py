@@ -225,9 +225,10 @@ class Router(Actor):
         return super().wish(ports, sending)
 
     def _waited_for(self) -> bool:
-        """A part still waits for the feedback of one that blocks."""
+        """A part still waits for the feedback of one that blocks, or whose feedback goes on."""
         return any(
-            part.held or (part.owed and part.blocks) for part in self.table.outbound.values()
+            part.held or (part.owed and (part.blocks or part.target is not None))
+            for part in self.table.outbound.values()
         )
 
     def _forward(self, source: Entry | None, target: Entry | None, data: bytes) -> None:
@@ -277,7 +278,7 @@ class Router(Actor):
         # Once: what has been handed on itself owes its feedback to nobody.
         if part.target is not None and source is not None:
             self._forward(None, part.target, data)
-        if part.held and not part.owed:
+        while part.held and not part.owed:
             source, message = part.held.popleft()
             self._forward(source, part, message)
 

@@ -97,6 +97,7 @@ class ServerTemplate(Plan):
             self._agree()
             for actor in self.actors:
                 actor.open()
+            self._trust()
             self.router.ready()
             for part in self.outbound_components.values():
                 part.broker.can_receive()
@@ -130,9 +131,13 @@ class ServerTemplate(Plan):
         with self._changing:
             self.router.not_running()
             self.open()
-            for actor in self.actors:
-                actor.ended = self._ended_by(actor)  # type: ignore[method-assign]
-                actor.launch()
+            try:
+                for actor in self.actors:
+                    actor.on_end = self._ended_by(actor)
+                    actor.launch()
+            except BaseException:
+                self.stop()
+                raise
 
     def _ended_by(self, actor: Actor) -> Callable[[], None]:
         def ended() -> None:
@@ -191,6 +196,9 @@ class ServerTemplate(Plan):
         with self._changing:
             ended = self._stop(time.monotonic() + timeout, linger)
         self._done.set()
+        if self.failure is None and self.shared.gate is None:
+            for tell in self.on_failure:
+                tell(RunError(f"the server {self.id!r} was stopped"))
         falling = self._falling
         if falling is not None and falling is not threading.current_thread():
             falling.join(timeout)

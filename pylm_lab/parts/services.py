@@ -209,16 +209,22 @@ class PubService(Outbound):
         if len(self._known) > KNOWN_TOPICS:
             del self._known[next(iter(self._known))]
         held, self._held = self._held, deque()
-        for one in held:
-            if one.frames[0].startswith(topic):
-                self.emit(port, one.frames)
-            else:
-                self._held.append(one)
+        try:
+            while held:
+                one = held.popleft()
+                if one.frames[0].startswith(topic):
+                    self.emit(port, one.frames)
+                else:
+                    self._held.append(one)
+        finally:
+            self._held.extend(held)
 
     def pass_on(self, batch: list[list[bytes]]) -> None:
         parse, own, topics = PalmMessage.FromString, self.server_name.encode(), self._topics
         out = []
-        for frames in batch:
+        rest = iter(batch)
+        self._taken = self.broker, rest  # should it end in the middle, the rest is told of
+        for frames in rest:
             data = frames[-1]
             try:
                 message = parse(data)
@@ -253,7 +259,7 @@ class PubService(Outbound):
             name, message = self.handle_stream(message)
             topic = name.encode() if isinstance(name, str) else bytes(name)
             data = message.SerializeToString()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.logger.exception("%s: handle_stream failed", self.id)
             cause = f"handle_stream failed: {type(error).__name__}: {error}"
             self.source.drop(frames, cause)

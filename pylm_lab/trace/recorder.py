@@ -40,7 +40,7 @@ class Recorder(Hook):
 
     Args:
         limit: keep the last so many events of each actor, for a run of any length; `dropped`
-            counts the others. None: keep everything.
+            counts the others. The trace begins where all of them are known. None: keep everything.
         precise: read the clock for every hop, instead of once for what came or went together.
         schedule, seed, clock, scenario: what the trace says of itself.
     """
@@ -86,7 +86,7 @@ class Recorder(Hook):
         heard = (dropped, sum(map(len, kept.values())), *declared)
         if self._told is None or self._told[0] != heard:
             found = {actor: list(rows(own)) for actor, own in kept.items()}
-            self._told = heard, self._tell(found, dropped)
+            self._told = heard, self._tell(*self._from_one_time(found, dropped))
         return self._told[1]
 
     @property
@@ -106,6 +106,26 @@ class Recorder(Hook):
                 (row.port.id, row.what) for row in rows(tape.copy()) if row.port and row.frames
             )
         return found
+
+    def _from_one_time(
+        self, kept: dict[str, list[Row]], forgotten: int
+    ) -> tuple[dict[str, list[Row]], int]:
+        """Let all begin where the last one begins that has forgotten something.
+
+        What one actor remembers from before, another has forgotten: it would look lost.
+        """
+        begins = [
+            next((row.at for row in own if row.frames), 0)
+            for actor, own in kept.items()
+            if self._tapes[actor].dropped
+        ]
+        if not begins:
+            return kept, forgotten
+        known: dict[str, list[Row]] = {}
+        for actor, own in kept.items():
+            known[actor] = [row for row in own if row.at >= max(begins) or not row.frames]
+            forgotten += len(own) - len(known[actor])
+        return known, forgotten
 
     def _tell(self, kept: dict[str, list[Row]], forgotten: int) -> Trace:
         actors = tuple(self._actors.values())

@@ -3,7 +3,8 @@
 1. Only the actor's own thread writes: no lock, no global counter.
 2. Messages that were received or sent together take one entry. Their frames are kept in columns:
    an envelope that all have in common is kept once, and what goes on as it came takes no room.
-3. With a limit it is a ring: the oldest entries go, and are counted.
+3. With a limit it is a ring: the oldest entries go, and are counted. What says how things are wired
+   stays.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ __all__ = ["HEAD", "Row", "Tape", "rows"]
 
 #: Bytes of a message's head that are kept, enough for its fields and the beginning of its payload.
 HEAD = 512
+
+
+_WIRING = frozenset({"bind", "connect", "disconnect", "start"})
 
 
 class Row(NamedTuple):
@@ -43,8 +47,10 @@ class Row(NamedTuple):
 class Tape:
     """The rows of one actor, in its own order; the last `limit` of them, or all.
 
-    `dropped` counts the rows that went to make room, and `gone` the hops among them, by port id
-    and what they were.
+    What came or went together is kept or goes together, so there may be somewhat more.
+
+    `dropped` counts the rows that went to make room, `gone` the hops among them, by port id and
+    what they were.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -54,6 +60,7 @@ class Tape:
         self._bodies: tuple[bytes, ...] = ()
         self.dropped = 0
         self.gone: Counter[tuple[str, What]] = Counter()
+        self._wiring: list[tuple[Any, ...]] = []
 
     def event(self, at: int, what: What, port: Port | None = None, text: str = "") -> None:
         """Write down what is no hop."""
@@ -103,23 +110,29 @@ class Tape:
         self._entries.append(entry)
         if self._limit is not None:
             self._length += weight
-            while self._length > self._limit:
+            while self._length - self._weight(self._entries[0]) >= self._limit:
                 self._forget()
 
     def _forget(self) -> None:
         oldest = self._entries.popleft()
-        together = _is_batch(oldest)
-        weight = len(oldest[3]) if together else 1
+        if oldest[1] in _WIRING:
+            self._wiring.append(oldest)
+            self._length -= 1
+            return
+        weight = self._weight(oldest)
         self._length -= weight
         self.dropped += weight
-        if together or len(oldest) > 4:
+        if _is_batch(oldest) or len(oldest) > 4:
             self.gone[oldest[2].id, oldest[1]] += weight
+
+    def _weight(self, entry: tuple[Any, ...]) -> int:
+        return len(entry[3]) if _is_batch(entry) else 1
 
     def copy(self) -> list[tuple[Any, ...]]:
         """What is on it now; the thread may go on writing."""
         while True:
             try:
-                return list(self._entries)
+                return [*self._wiring, *self._entries]
             except RuntimeError:  # it was written to meanwhile
                 continue
 

@@ -93,7 +93,8 @@ def title(found: Survey) -> str:
             what += f", a {found.kind}"
     crew = workers(found)
     tail = f", {many(len(crew), 'worker')}" if crew else ""
-    return f"Inside {what}: {many(passed(found)[0], 'message')}{tail}"
+    much = "the end of a run" if found.forgotten else many(passed(found)[0], "message")
+    return f"Inside {what}: {much}{tail}"
 
 
 def subtitle(found: Survey) -> str:
@@ -101,6 +102,10 @@ def subtitle(found: Survey) -> str:
     follow = _follow(found)
     if not found.ran:
         return f"The parts, what they bind, and the routing table. {follow}".strip()
+    if found.forgotten:
+        return (
+            f"{found.forgotten:,} earlier events are forgotten, and not counted. {follow}".strip()
+        )
     came, went, waiting = passed(found)
     counts = [f"{came:,} in", f"{went:,} out"]
     if waiting:
@@ -222,6 +227,8 @@ def _bypass(found: Survey) -> str:
 def _run(found: Survey) -> str:
     if not found.ran:
         return ""
+    if found.forgotten:
+        return f"The end of a run: {found.forgotten:,} earlier events are forgotten."
     came, went, waiting = passed(found)
     crew = workers(found)
     shares = join([f"{_name(peer)} ({peer.count:,})" for peer in crew[:24]])

@@ -83,6 +83,7 @@ def survey(trace: Trace, server: str | None = None) -> Survey:
         wires=wires,
         others=len(servers(trace)) - 1,
         ran=any(hop.kind in ("message", "request") for hop in trace.hops),
+        forgotten=trace.forgotten,
     )
     count(trace, found)
     return found

@@ -129,6 +129,7 @@ class Survey:
     route, the messages that it handed over. `losses` counts what was lost between two actors or
     peers (the second empty: it is not known who, or nobody was there), `astray` what a port sent
     that did not arrive, where several could have received it: port id → (not arrived, lost).
+    `forgotten` counts earlier events that the record has not kept.
     """
 
     server: str
@@ -144,6 +145,7 @@ class Survey:
     ended: dict[str, int] = field(default_factory=dict)
     losses: dict[tuple[str, str], int] = field(default_factory=dict)
     astray: dict[str, tuple[int, int]] = field(default_factory=dict)
+    forgotten: int = 0
 
     def side(self, side: Side) -> list[Part]:
         """The parts on one side, in declared order."""
