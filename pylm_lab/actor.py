@@ -277,7 +277,8 @@ class Actor(Loop):
                 return False
         thread = self.thread
         if thread is not None:
-            thread.join(SLICE)  # it has nothing left to do
+            if thread.ident is not None:
+                thread.join(SLICE)  # it has nothing left to do
             self.thread = None
         return True
 

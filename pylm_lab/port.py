@@ -68,11 +68,11 @@ class Port:
         self.frames = int(socket_type == zmq.PULL)
         self._socket: zmq.Socket[bytes] | None = None
         self._stamps = sends in ("message", "request") and owner.role != "router"
-        #: What comes gets an id if it has none, and is the one at hand, as soon as it is received.
+        #: What comes gets an id if it has none, and is the one at hand, once it is received.
         self.marks = receives in ("message", "request") and owner.role != "router"
         #: Both ends belong to one server: while somebody hears, what comes ends in a stamp.
         self.ours = False
-        #: What comes may be feedback without a stamp; then it is told as it came, as the router has.
+        #: What comes may be feedback without a stamp: it is told as it came, as the router has.
         self.fed = False
         #: Somebody hears hops. The one thing that a port asks when nobody does.
         self._watched = False

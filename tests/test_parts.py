@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -342,6 +343,40 @@ def test_what_nobody_ever_asks_for_is_held_within_bounds_and_dropped_by_name(
         push.send(message(b"last", client="other"))
         assert payload(sub.recv_multipart()[1]) == b"last"
         assert drops.causes == ["nobody subscribed to 'nobody' in time"] * 7
+
+
+def test_a_full_publisher_that_is_stopped_names_all_that_it_has_not_published(
+    context: Context,
+) -> None:
+    recorder = Recorder()
+    server = ServerTemplate(name="server", context=context)
+    server.register_inbound(PullService, "Pull", "inproc://in", route="Pub")
+    server.register_outbound(PubService, "Pub", "inproc://pub")
+    server.attach(recorder)
+    pause = threading.Event()
+    with (
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        server,
+        context.socket(zmq.SUB) as sub,
+    ):
+        sub.rcvhwm = 1
+        sub.connect("inproc://pub")
+        sub.subscribe(b"A")
+        for topic in (b"A", READY + b"A"):
+            sub.subscribe(topic)
+        sub.recv_multipart()
+        for n in range(3000):
+            push.send(message(b"x", client="A" if n % 2 else f"Z{n % 7}"))
+        while not any("room to send at server.Pub" in str(w) for w in server.waiting()):
+            pause.wait(0.005)
+        assert server.stop()
+    counts = Counter((e.port, e.what) for e in recorder.trace.events if e.kind == "message")
+    came = counts["server.Pub:broker", "receive"]
+    told = counts["server.Pub:listen_to", "send"] + counts["server.Pub:listen_to", "drop"]
+    swept = [e for e in recorder.trace.events if "ended before it received it" in e.text]
+    at_broker = [e for e in swept if e.port == "server.Pub:broker"]
+    assert came == told + counts["server.Pub:broker", "drop"] - len(at_broker)
+    assert came > 1000
 
 
 def test_what_a_publisher_holds_when_it_ends_is_dropped_by_name(context: Context) -> None:

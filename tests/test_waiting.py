@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ import pylm_lab as lab
 from pylm_lab.errors import Deadlock, NoAnswer, PairTimeout, RunError, WiringError
 from pylm_lab.hook import Hook, Port
 from pylm_lab.loop import Wait
-from pylm_lab.parts.core import BypassOutbound, Outbound
+from pylm_lab.parts.core import BypassOutbound, Outbound, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import (
@@ -399,6 +401,126 @@ def test_a_recorder_that_is_attached_tells_of_the_run_what_it_is() -> None:
         7,
         "step",
     )
+
+
+def test_a_stop_of_the_server_ends_the_calls_that_wait_for_it() -> None:
+    with lab.Cluster() as cluster:
+        server = cluster.add(lab.Master("server"))
+        client = cluster.client()
+        found: list[str] = []
+
+        def call() -> None:
+            try:
+                client.eval("server.echo", b"x")
+            except RunError as error:
+                found.append(str(error))
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        seen(cluster.waiting, "client waits for a message at client:sub")
+        server.stop()
+        thread.join(10)
+        assert found == ["the server 'server' was stopped"]
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_exit_in_a_user_s_method_is_that_message_s_trouble(seed: int | None) -> None:
+    class Leaving(lab.Master):
+        def scatter(self, message: PalmMessage) -> Iterator[PalmMessage]:
+            if message.payload == b"1":
+                raise SystemExit(1)
+            yield message
+
+    with lab.Cluster(seed) as cluster:
+        cluster.add(Leaving("server"))
+        cluster.add(lab.Worker("worker1"))
+        client = cluster.client()
+        answers = client.job("server.echo", [b"0", b"1", b"2"], messages=2, timeout=5)
+        assert sorted(answers) == [b"0", b"2"]
+    texts = [event.text for event in cluster.trace.events if event.what == "drop"]
+    assert "scatter failed: SystemExit: 1" in texts
+
+
+def test_feedback_that_goes_on_is_waited_for_and_all_of_it_is_found() -> None:
+    recorder = lab.Recorder()
+    server = ServerTemplate(name="server", router_messages=20)
+    server.register_inbound(PullService, "Pull", "inproc://feedback.in", route="First")
+    server.register_outbound(PushService, "First", "inproc://feedback.first", route="Second")
+    server.register_outbound(PushService, "Second", "inproc://feedback.second")
+    server.attach(recorder)
+    context = zmq_context
+    with (
+        context.socket(zmq.PUSH) as push,
+        context.socket(zmq.PULL) as first,
+        context.socket(zmq.PULL) as second,
+    ):
+        push.connect("inproc://feedback.in")
+        first.connect("inproc://feedback.first")
+        second.connect("inproc://feedback.second")
+        for n in range(20):
+            push.send(message(b"%d" % n))
+        server.start()
+        assert all(first.poll(1000) and first.recv() for _ in range(20))
+        assert all(second.poll(1000) and second.recv() for _ in range(20))
+    assert [f.sentence for f in recorder.trace.check()] == []
+
+
+def test_answers_of_which_nobody_knows_the_question_claim_no_position() -> None:
+    class Making(lab.Master):
+        def scatter(self, message: PalmMessage) -> Iterator[PalmMessage]:
+            made = PalmMessage()
+            made.CopyFrom(message)
+            made.cache = "the user's own"
+            yield made
+
+    with lab.Cluster() as cluster:
+        cluster.add(Making("server"))
+        cluster.add(lab.Worker("worker1"))
+        answers = cluster.client().job("server.echo", [b"x"] * 5, messages=6, timeout=0.2)
+        with pytest.raises(NoAnswer) as error:
+            list(answers)
+    assert error.value.missing == ()
+
+
+def test_clients_that_are_closed_are_forgotten() -> None:
+    with lab.Cluster() as cluster:
+        server = cluster.add(lab.Master("server"))
+        cluster.add(lab.Worker("worker1"))
+        for n in range(5):
+            client = cluster.client(timeout=5)
+            assert client.id == ("client" if n == 0 else f"client{n + 1}")
+            assert client.eval("server.echo", b"x") == b"x"
+            client.close()
+        assert "client" not in repr(cluster)
+        assert server.on_failure == []
+
+
+@pytest.mark.skipif(not hasattr(sys, "settrace"), reason="interrupts at a line")
+@pytest.mark.parametrize("line", range(1, 60, 3))
+def test_ctrl_c_at_any_line_of_a_start_leaves_nothing(line: int) -> None:
+    """An interrupt at the n-th line of `ServerTemplate.launch`; the leak check looks after it."""
+    left = line
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal left
+        if "pylm_lab" not in frame.f_code.co_filename:
+            return None
+        if event == "line" and frame.f_code.co_name in ("launch", "open", "_agree", "_trust"):
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    server = lab.Master("server")
+    sys.settrace(trace)
+    try:
+        server.launch()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    server.stop()
+    assert not any(actor.is_running for actor in server.actors)
 
 
 def test_a_worker_that_has_done_its_messages_is_dealt_no_more() -> None:

@@ -222,9 +222,7 @@ class PubService(Outbound):
     def pass_on(self, batch: list[list[bytes]]) -> None:
         parse, own, topics = PalmMessage.FromString, self.server_name.encode(), self._topics
         out = []
-        rest = iter(batch)
-        self._taken = self.broker, rest  # should it end in the middle, the rest is told of
-        for frames in rest:
+        for frames in batch:
             data = frames[-1]
             try:
                 message = parse(data)
@@ -236,12 +234,10 @@ class PubService(Outbound):
                 topic, data = own, message.SerializeToString()
             else:
                 topic = message.client.encode()
-            if topic in topics:
+            if topic in topics or self._subscribed(topic):
                 out.append([topic, data])
-                continue
-            self.emit_many(self.listen_to, out, onward=True)
-            out = []
-            self.publish([topic, data])
+            else:
+                self.publish([topic, data])
         self.emit_many(self.listen_to, out, onward=True)
 
     def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
