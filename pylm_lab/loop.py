@@ -53,7 +53,10 @@ class Wait:
     unit: Literal["s", "steps"]
 
     def __str__(self) -> str:
-        lasting = f"{self.lasting:.1f} s" if self.unit == "s" else f"{self.lasting:.0f} steps"
+        if self.unit == "s":
+            lasting = f"{self.lasting:.1f} s"
+        else:
+            lasting = f"{self.lasting:.0f} step{'' if self.lasting == 1 else 's'}"
         return f"{self.actor} waits for {self.what}, for {lasting}"
 
     __repr__ = __str__

@@ -70,7 +70,13 @@ class Operation:
 
 
 #: What comes in at a port, in words.
-_COMES = {"credit": "credit", "answer": "an answer", "request": "a request", "ready": "an echo"}
+_COMES = {
+    "": "a subscription",
+    "credit": "credit",
+    "answer": "an answer",
+    "request": "a request",
+    "ready": "an echo",
+}
 
 
 def wish(receives: Sequence[Door], sends: Door | None) -> str:
