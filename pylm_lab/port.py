@@ -292,8 +292,13 @@ class Port:
 
     def _take(self) -> list[bytes]:
         recv, count = self._recv, self.frames
-        if count:
-            return [recv(_NOBLOCK) for _ in range(count)]
+        # Written out, as in `_put`.
+        if count == 1:
+            return [recv(_NOBLOCK)]
+        if count == 3:
+            return [recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)]
+        if count == 2:
+            return [recv(_NOBLOCK), recv(_NOBLOCK)]
         # A frame that is not copied would tell whether more follow, and swallow a Ctrl-C that comes
         # while it is freed.
         frames = [recv(_NOBLOCK)]

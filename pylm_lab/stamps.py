@@ -63,20 +63,20 @@ class Stamps:
 
     def mark(self, batch: list[list[bytes]], *, ours: bool) -> None:
         """Messages have come, the last of them is at hand; `ours`: none is without a stamp."""
-        clock, write, last = self._clock, wire.TAIL.pack, wire.KEY[-1:]
+        clock, write, key, last = self._clock, wire.TAIL.pack, wire.KEY, wire.KEY[-1]
         base, number = self.ids.base, self.ids.count
         id = 0
         for frames in batch:
             data = frames[-1]
             # Mostly one byte tells that there is none.
-            if ours or (data[-25:-24] == last and wire.read_stamp(data)):
+            if ours or (len(data) > 29 and data[-25] == last and wire.read_stamp(data)):
                 id, _, told = wire.tail(data)
                 if told > clock:
                     clock = told
             else:
                 number += 1
                 id = base | number
-                frames[-1] = data + write(wire.KEY, id, 0, clock)
+                frames[-1] = data + write(key, id, 0, clock)
             clock += 1
         self._clock, self.ids.count = clock, number
         if not self.originates:

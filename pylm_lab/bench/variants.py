@@ -98,7 +98,7 @@ _THROUGHPUT = Group(
         _rate("raw, the same sockets in one thread", raw.OneThread),
         _rate("raw zmq.proxy × 3, which parse nothing", raw.Proxies),
         _rate("pylm_lab, lockstep=True", _routed(lockstep=True)),
-        *map(_window, sorted({16, 64, 256, WINDOW, 4096})),
+        *map(_window, sorted({16, 64, 256, WINDOW, 1024, 4096})),
         _rate(
             "pylm_lab, default, the PUSH part parsing too",
             _routed(push=routed.ParsingPush),

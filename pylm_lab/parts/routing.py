@@ -27,7 +27,7 @@ __all__ = ["ACK", "WINDOW", "Router", "zmq_context"]
 zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
 
 #: Messages that an inbound part may have unacknowledged, unless told otherwise.
-WINDOW = 1024
+WINDOW = 512
 
 #: What a message that is done is answered with.
 ACK = b"1"

@@ -207,10 +207,14 @@ class Recorder(Hook):
         self.hops_received(port, [frames], at)
 
     def hops_sent(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
-        self._tape(port.actor).hops("send", port, batch, at)
+        tape = self._tapes.get(port.actor) or self._tape(port.actor)
+        if len(batch) == 1 or not tape.together("send", port, batch, at):
+            tape.hops("send", port, batch, at)
 
     def hops_received(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
-        self._tape(port.actor).hops("receive", port, batch, at)
+        tape = self._tapes.get(port.actor) or self._tape(port.actor)
+        if len(batch) == 1 or not tape.together("receive", port, batch, at):
+            tape.hops("receive", port, batch, at)
 
     def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
         self._tape(port.actor).hops("drop", port, [frames], at, cause[:TEXT])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from pylm_lab import wire
@@ -25,6 +25,14 @@ __all__ = ["HEAD", "Row", "Tape", "rows"]
 HEAD = 512
 
 
+#: (at, what, port, text, None): no hop; (at, what, port, text, (frames, sizes?, stamp?)): a hop;
+#: (at or times, what, port, last frames, envelope): several.
+_Entry = tuple[Any, What, Any, Any, Any]
+_FIELDS, _BODY = 5, 3
+#: For each frame but the last: the frame that all have in common, or each one's own.
+_Envelope = tuple[bytes | tuple[bytes, ...], ...]
+#: Envelopes that are kept once, however often they come.
+_ENVELOPES = 1000
 _WIRING = frozenset({"bind", "connect", "disconnect", "start"})
 
 
@@ -54,17 +62,20 @@ class Tape:
     """
 
     def __init__(self, limit: int | None) -> None:
-        self._entries: deque[tuple[Any, ...]] = deque()
+        #: The fields of all entries in a row, `_FIELDS` for each: an object for each would have the
+        #: collector look at it again and again.
+        self._fields: deque[Any] = deque()
         self._limit = limit
         self._length = 0
         self._bodies: tuple[bytes, ...] = ()
+        self._envelopes: dict[_Envelope, _Envelope] = {}
         self.dropped = 0
         self.gone: Counter[tuple[str, What]] = Counter()
-        self._wiring: list[tuple[Any, ...]] = []
+        self._wiring: list[_Entry] = []
 
     def event(self, at: int, what: What, port: Port | None = None, text: str = "") -> None:
         """Write down what is no hop."""
-        self._write((at, what, port, text), 1)
+        self._write((at, what, port, text, None), 1)
 
     def hops(
         self,
@@ -74,85 +85,93 @@ class Tape:
         at: int | list[int],
         text: str = "",
     ) -> None:
-        """Write down messages that were sent, received or dropped together."""
-        if len(batch) > 1 and self._together(what, port, batch, at):
-            return
+        """Write down messages that were sent, received or dropped, each by itself."""
         for frames, when in zip(batch, _times(at), strict=False):
             last = frames[-1]
             if len(last) <= HEAD:
-                self._write((when, what, port, text, tuple(frames)), 1)
+                self._write((when, what, port, text, (tuple(frames),)), 1)
                 continue
             sizes = tuple(map(len, frames))
             kept = (*frames[:-1], last[:HEAD])
             stamp = wire.read_stamp(last)
-            self._write((when, what, port, text, kept, sizes, stamp), 1)
+            self._write((when, what, port, text, (kept, sizes, stamp)), 1)
 
-    def _together(
+    def together(
         self, what: What, port: Port, batch: list[list[bytes]], at: int | list[int]
     ) -> bool:
-        """Write them down as one entry; False if they are not alike, or too large."""
-        try:
-            *envelope, bodies = zip(*batch, strict=True)
-        except ValueError:
-            return False
+        """Write messages down as one entry; False if they are not alike, or too large."""
+        short: _Envelope = ()
+        if len(batch[0]) == 1:
+            bodies = tuple(chain.from_iterable(batch))
+            count = len(batch)
+            if len(bodies) != count:
+                return False
+        else:
+            try:
+                *envelope, bodies = zip(*batch, strict=True)
+            except ValueError:
+                return False
+            count = len(bodies)
+            short = tuple([c[0] if c.count(c[0]) == count else c for c in envelope])
+            if len(self._envelopes) < _ENVELOPES:
+                short = self._envelopes.setdefault(short, short)
         if bodies == self._bodies:
             bodies = self._bodies  # they came, and go on as they are
         elif max(map(len, bodies)) > HEAD:
             return False
-        self._bodies = bodies
-        count = len(bodies)
-        short = [c[0] if c.count(c[0]) == count else c for c in envelope]
-        times = at if isinstance(at, int) else array("q", at)
-        self._write((times, what, port, bodies, *short), count)
+        else:
+            self._bodies = bodies
+        times = at if type(at) is int else array("q", at)  # type: ignore[arg-type]
+        if self._limit is None:
+            self._fields.extend((times, what, port, bodies, short))
+        else:
+            self._write((times, what, port, bodies, short), count)
         return True
 
-    def _write(self, entry: tuple[Any, ...], weight: int) -> None:
-        self._entries.append(entry)
+    def _write(self, entry: _Entry, weight: int) -> None:
+        self._fields.extend(entry)
         if self._limit is not None:
             self._length += weight
-            while self._length - self._weight(self._entries[0]) >= self._limit:
+            while self._length - _weight(self._fields[_BODY]) >= self._limit:
                 self._forget()
 
     def _forget(self) -> None:
-        oldest = self._entries.popleft()
-        if oldest[1] in _WIRING:
-            self._wiring.append(oldest)
-            self._length -= 1
-            return
-        weight = self._weight(oldest)
+        take = self._fields.popleft
+        at, what, port, body, more = take(), take(), take(), take(), take()
+        weight = _weight(body)
         self._length -= weight
+        if what in _WIRING:
+            self._wiring.append((at, what, port, body, more))
+            return
         self.dropped += weight
-        if _is_batch(oldest) or len(oldest) > 4:
-            self.gone[oldest[2].id, oldest[1]] += weight
+        if more is not None:
+            self.gone[port.id, what] += weight
 
-    def _weight(self, entry: tuple[Any, ...]) -> int:
-        return len(entry[3]) if _is_batch(entry) else 1
-
-    def copy(self) -> list[tuple[Any, ...]]:
+    def copy(self) -> list[_Entry]:
         """What is on it now; the thread may go on writing."""
         while True:
             try:
-                return [*self._wiring, *self._entries]
+                fields = iter(list(self._fields))
             except RuntimeError:  # it was written to meanwhile
                 continue
+            return [*self._wiring, *zip(*[fields] * _FIELDS, strict=True)]
 
 
 def _times(at: int | Iterable[int]) -> Iterable[int]:
     return repeat(at) if isinstance(at, int) else at
 
 
-def _is_batch(entry: tuple[Any, ...]) -> bool:
-    """An entry is (at, what, port, text, …), or (at, what, port, last frames, envelope, …)."""
-    return len(entry) > 3 and type(entry[3]) is tuple
+def _weight(body: str | tuple[bytes, ...]) -> int:
+    """How many events it is the body of."""
+    return 1 if isinstance(body, str) else len(body)
 
 
-def rows(entries: list[tuple[Any, ...]]) -> Iterator[Row]:
+def rows(entries: list[_Entry]) -> Iterator[Row]:
     """A row for each event."""
-    for entry in entries:
-        if _is_batch(entry):
-            at, what, port, bodies, *envelope = entry
-            columns = [repeat(c) if isinstance(c, bytes) else c for c in envelope]
-            for when, frames in zip(_times(at), zip(*columns, bodies, strict=False), strict=False):
-                yield Row(when, what, port, "", frames)
-        else:
-            yield Row(*entry)
+    for at, what, port, body, more in entries:
+        if isinstance(body, str):
+            yield Row(at, what, port, body, *(more or ()))
+            continue
+        columns = [repeat(c) if isinstance(c, bytes) else c for c in more]
+        for when, frames in zip(_times(at), zip(*columns, body, strict=False), strict=False):
+            yield Row(when, what, port, "", frames)
