@@ -350,7 +350,8 @@ def test_a_client_in_this_process_may_leave_in_the_middle_of_a_job(how: str, tim
             with within(DEADLINE, f"{told}: the answer to another client"):
                 assert witness.eval("server.echo", b"x") == b"x"
             settled(lambda: dict(pub._topics), {}, f"{told}: topics")
-            assert before.leaks() == [], told
+            # What was sent may leave for 2 s, and the other side hears of the end after that.
+            assert before.leaks(deadline=10) == [], told
 
 
 def test_who_once_subscribed_is_not_remembered_for_ever() -> None:
