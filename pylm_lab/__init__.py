@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pylm_lab import explore, faults
     from pylm_lab.clients import Client
     from pylm_lab.cluster import Cluster
     from pylm_lab.course import check
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pylm_lab.errors import LabError
     from pylm_lab.hook import Hook
     from pylm_lab.parts.servers import ServerTemplate
+    from pylm_lab.rerun import replay
     from pylm_lab.scenarios import Scenario
     from pylm_lab.servers import Master, Worker
     from pylm_lab.trace import Recorder, Trace
@@ -40,7 +42,10 @@ __all__ = [
     "animate",
     "check",
     "draw",
+    "explore",
+    "faults",
     "play",
+    "replay",
     "scenarios",
 ]
 
@@ -60,11 +65,13 @@ _HOMES = {
     "animate": "draw.animation",
     "check": "course",
     "play": "draw.player",
+    "replay": "rerun",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("draw", "scenarios"):  # a package that draws, a module that is a mapping
+    # Packages that can be called, a module that is a mapping, and one whose functions make faults.
+    if name in ("draw", "explore", "faults", "scenarios"):
         return importlib.import_module(f"pylm_lab.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'pylm_lab' has no attribute {name!r}: see dir(pylm_lab)")

@@ -19,10 +19,14 @@ from typing import Any, Self
 import zmq
 
 from pylm_lab import hook
+from pylm_lab.address import Places
+from pylm_lab.breakage import Breakage
+from pylm_lab.clock import Clock, steady
 from pylm_lab.errors import LabError, RunError
 from pylm_lab.loop import Loop
 from pylm_lab.port import Port
 from pylm_lab.schedule import SLICE, Gate, Stopped
+from pylm_lab.waits import Waits
 
 __all__ = ["DEADLINE", "Actor", "Run"]
 
@@ -46,6 +50,11 @@ class Run:
     transport: str = "tcp"
     #: Told of a client before it speaks with its server.
     joins: Callable[[Any], None] | None = None
+    #: Where its ports are, and what is broken on purpose.
+    places: Places = field(default_factory=Places)
+    breakage: Breakage | None = None
+    #: Tells who waits in it.
+    waiting: Callable[[], Waits] | None = None
 
 
 class Actor(Loop):
@@ -88,6 +97,11 @@ class Actor(Loop):
         self._mutex = threading.Lock()
 
     @property
+    def clock(self) -> Clock:
+        """The clock of its run, for functions of its user's."""
+        return Clock(self)
+
+    @property
     def blocks(self) -> bool:
         """It expects its pair to answer."""
         return False
@@ -117,6 +131,8 @@ class Actor(Loop):
         self.context = run.context or self.context
         self.gate = run.gate
         self.seed = run.seed
+        self.places, self.breakage, self.run_waits = run.places, run.breakage, run.waiting
+        self.logger = steady(self.logger, run.gate)
         self._guests = self.hooks.exchange(self._guests, run.hooks)
 
     def declare(self, hooks: hook.Hook | None = None) -> None:
@@ -252,8 +268,10 @@ class Actor(Loop):
                 self.on_end()
             if gate is not None:
                 gate.end(self)
-            elif self.abandoned:
+            if self.abandoned:
                 self.cleanup(linger=0)
+                if gate is not None:
+                    gate.finish()
 
     def ended(self) -> None:
         """Called in the actor's thread when its loop has ended."""

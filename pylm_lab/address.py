@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 import errno
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import zmq
 
-__all__ = ["bound_address", "explain", "free"]
+__all__ = ["Places", "bound_address", "explain", "free"]
 
 #: Milliseconds to wait for a tcp port to be free again.
 FREED_MS = 500
+
+
+class _End(Protocol):
+    """What `Places` need to know of a port."""
+
+    @property
+    def addresses(self) -> Sequence[str]: ...
+    @property
+    def binds(self) -> bool: ...
+
+
+class Places:
+    """Which ports of a run are where."""
+
+    def __init__(self) -> None:
+        self._ports: dict[str, dict[Any, None]] = defaultdict(dict)
+
+    def join(self, port: _End, address: str) -> None:
+        """The port is at this address from now on."""
+        self._ports[_place(address)][port] = None
+
+    def peers(self, port: _End) -> list[Any]:
+        """The ports at the other ends of its links, in the order in which they came."""
+        at = (other for address in port.addresses for other in list(self._ports[_place(address)]))
+        return list(dict.fromkeys(other for other in at if other.binds is not port.binds))
+
+
+def _place(address: str) -> str:
+    """One spelling for each place: all hosts of a run's tcp addresses are this one."""
+    if address.startswith("tcp:"):
+        return "tcp:" + address.rpartition(":")[2]
+    return address
 
 
 def free(socket: zmq.Socket[bytes], address: str) -> None:

@@ -94,7 +94,8 @@ class Call:
             f"Nobody takes what {stuck} sends." if stuck else "",
         ]
         if self.due:
-            text.append(f"Without an answer: payload {self._positions()}.")
+            many = "s" if len(self.due) > 1 else ""
+            text.append(f"Without an answer: payload{many} {self._positions()}.")
         if more or self.due or self._unclaimed:
             text.append(f"Is a worker connected to {server!r}, and does it answer in time?")
         else:

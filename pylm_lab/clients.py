@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ import zmq
 from pylm_lab.actor import DEADLINE, Run
 from pylm_lab.arguments import count, seconds
 from pylm_lab.calls import Call
-from pylm_lab.errors import NoAnswer, PayloadError, RunError, WiringError
+from pylm_lab.errors import LabError, NoAnswer, PayloadError, RunError, WiringError
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.port import Port
@@ -90,6 +90,7 @@ class Client(CacheUser):
         self._calls: dict[str, Call] = {}
         #: Told when it is closed.
         self.on_close: Callable[[Client], None] | None = None
+        self._leaves = False  # it is about to be closed: no need to unsubscribe
         #: Why there will be no answer any more.
         self._given_up: RunError | None = None
         #: Held while a call waits; whoever closes the sockets takes it first.
@@ -234,7 +235,10 @@ class Client(CacheUser):
                     port, batch = self.drain((self.sub,), BATCH, timeout, waiting)
                 except NoAnswer as error:
                     stuck = self.push.id if waiting else ""
-                    raise call.late(timeout, self.server_name, stuck, more) from error
+                    late = call.late(timeout, self.server_name, stuck, more)
+                    sends = waiting[0] if waiting else None
+                    late.waits = self.waits_when_late((self.sub,), sends, timeout)
+                    raise late from error
                 if port is self.push:
                     waiting = None
                     continue
@@ -247,14 +251,12 @@ class Client(CacheUser):
         """There was room for the message, and it has left."""
         if self.gate is not None:
             return False
-        with self._waits:
+        with self._waits, suppress(zmq.Again):
             if not self.is_open:
                 raise self._closed()
-            try:
-                self.push.put(frames)
-            except zmq.Again:
-                return False
+            self.push.put(frames)
             return True
+        return False
 
     def _open_call(self, call: Call) -> Call:
         """Let its answers arrive; the first call that is open subscribes for all."""
@@ -265,10 +267,14 @@ class Client(CacheUser):
         return self._calls.setdefault(call.pipeline, call)
 
     def _close_call(self, call: Call) -> None:
-        with self._waits:
+        with self._alone():
             del self._calls[call.pipeline]
             if not self._calls:
                 self._unsubscribe(self.uuid.encode())
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """No other thread closes the sockets; under a gate none runs meanwhile."""
+        return nullcontext() if self.gate is not None else self._waits
 
     def _sort(self, frames: list[bytes]) -> None:
         """Put an answer where its call finds it; what answers none is dropped, and told so."""
@@ -299,24 +305,20 @@ class Client(CacheUser):
             raise
 
     def _unsubscribe(self, topic: bytes) -> None:
-        if not self.sub.is_open:
+        if not self.sub.is_open or self._leaves:
             return
         try:
             for asked in (topic, READY + topic):
                 self._ask_for(asked, subscribe=False)
-        except (Stopped, RunError):
+        except (Stopped, LabError):
             return  # the run is over, and with it every subscription
 
     def _ask_for(self, topic: bytes, *, subscribe: bool) -> None:
-        port = self.sub
-        if subscribe:
-            self.act("subscribe", port)
-            port.socket.subscribe(topic)
-            self.hooks.topic_subscribed(port.declared, topic, self.clock())
-        else:
-            self.act("unsubscribe", port)
-            port.socket.unsubscribe(topic)
-            self.hooks.topic_unsubscribed(port.declared, topic, self.clock())
+        port, hooks = self.sub, self.hooks
+        self.act("subscribe" if subscribe else "unsubscribe", port)
+        (port.socket.subscribe if subscribe else port.socket.unsubscribe)(topic)
+        tell = hooks.topic_subscribed if subscribe else hooks.topic_unsubscribed
+        tell(port.declared, topic, self.moment())
         if self.gate is not None:
             self.gate.touch(port)
 
@@ -342,7 +344,7 @@ class Client(CacheUser):
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         """Nobody closes the sockets meanwhile; a stop ends it."""
-        with self._waits:
+        with self._alone():
             if not self.is_open:
                 raise self._closed()
             try:
@@ -378,7 +380,10 @@ class Client(CacheUser):
         """
         if self.gate is None:
             self.stop()  # a call that waits in another thread ends with an error
-        with self._waits:
+        else:
+            self._leaves = True
+            self.gate.interrupt(self, RunError(f"{self.id} was closed while a call waited"))
+        with self._alone():
             self.cleanup(linger)
         if self.on_close is not None:
             self.on_close(self)

@@ -5,6 +5,11 @@ Every text names the value, the place and the mend. Catch `LabError` to catch th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pylm_lab.waits import Waits
+
 __all__ = [
     "AddressError",
     "Deadlock",
@@ -48,6 +53,8 @@ class NoAnswer(LabError, TimeoutError):
     """
 
     missing: tuple[int, ...] = ()
+    #: Who waited for what when the time was over, where a cluster could tell.
+    waits: Waits | None = None
 
 
 class PairTimeout(NoAnswer):
@@ -55,7 +62,14 @@ class PairTimeout(NoAnswer):
 
 
 class Deadlock(LabError):
-    """Nothing can move any more in a controlled run, and a call still waits."""
+    """Nothing can move any more in a controlled run, and a call still waits.
+
+    `waits` tells who waits for what, and whether they wait in a circle.
+    """
+
+    def __init__(self, text: str, waits: Waits | None = None) -> None:
+        super().__init__(text)
+        self.waits = waits
 
 
 class Endless(LabError):

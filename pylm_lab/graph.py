@@ -9,14 +9,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import networkx as nx
 
 from pylm_lab.hook import Port
 from pylm_lab.trace import Hop, Trace
+from pylm_lab.waits import Wait, Waits
 
-__all__ = ["graph", "to_json", "wiring"]
+__all__ = ["graph", "to_json", "waits", "wiring"]
 
 
 def graph(trace: Trace) -> nx.MultiDiGraph[str]:
@@ -76,6 +78,47 @@ def wiring(trace: Trace) -> nx.MultiDiGraph[str]:
             address=address,
         )
     return found
+
+
+def waits(found: Iterable[Wait]) -> nx.MultiDiGraph[str]:
+    """Who waits for whom: a node for each actor, an edge from who waits to who could end it.
+
+    A node is an actor's id, with `waits` (False: it is only waited for), `idle`, `what`, `ports`,
+    `lasting`, `unit` (empty if it does not wait) and `in_cycle`. An edge has `what`, `ports` and
+    `in_cycle`; its key is 0, for there is one at the most from one actor to another. Nodes and
+    edges are sorted. The graph's attribute `cycle` lists the actors who wait in a circle, in order.
+
+    Raises:
+        TypeError: something in it is no Wait.
+        ValueError: an actor is in it twice.
+    """
+    known = Waits(found)
+    cycle = known.cycle
+    circle = set(zip(cycle, (*cycle[1:], *cycle[:1]), strict=True))
+    made: nx.MultiDiGraph[str] = nx.MultiDiGraph(cycle=list(cycle))
+    for actor in sorted({name for wait in known for name in (wait.actor, *wait.on)}):
+        own = known.of(actor)
+        made.add_node(
+            actor,
+            waits=own is not None,
+            idle=own is not None and own.idle,
+            what=own.what if own else "",
+            ports=list(own.ports) if own else [],
+            lasting=float(own.lasting) if own else 0.0,
+            unit=own.unit if own else "",
+            in_cycle=actor in cycle,
+        )
+    for wait in sorted(known, key=lambda wait: wait.actor):
+        for other in sorted(set(wait.on)):
+            made.add_edge(
+                wait.actor,
+                other,
+                0,
+                what=wait.what,
+                ports=list(wait.ports),
+                in_cycle=(wait.actor, other) in circle,
+            )
+    return made
 
 
 def to_json(graph: nx.MultiDiGraph[str]) -> str:

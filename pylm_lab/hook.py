@@ -20,11 +20,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Actor", "Hook", "Hooks", "Kind", "Port", "Route"]
+__all__ = ["Actor", "Decision", "FaultKind", "Hook", "Hooks", "Kind", "Port", "Route"]
 
 #: What a frame sequence is to its link: a PALM message on its way; a credit (an acknowledgement
 #: inside a server); a request and its answer (REQ and REP); a subscription's echo.
 Kind = Literal["message", "credit", "request", "answer", "ready"]
+
+#: What can be done to a message or to an actor on purpose; see `pylm_lab.faults`.
+FaultKind = Literal["drop", "delay", "duplicate", "reorder", "corrupt", "stop", "crash", "part"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +80,22 @@ class Route:
     source: str
     target: str
     feedback: Literal["", "waits", "on"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was chosen at one step of a controlled run: enough to run along it again.
+
+    `kind` is the operation (`start`, `receive`, `send`, `connect`, `subscribe`, `unsubscribe`,
+    `timeout`, `quiet`) of the `actor` at its `port` (ids; empty where there is none), or `inject`:
+    a fault was planted, which `text` tells.
+    """
+
+    at: int
+    kind: str
+    actor: str = ""
+    port: str = ""
+    text: str = ""
 
 
 class Hook:
@@ -140,6 +159,24 @@ class Hook:
 
     def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
         """The actor gives up these frames at the port, for the cause that is named."""
+
+    def fault_struck(
+        self,
+        actor: str,
+        port: Port | None,
+        frames: list[bytes],
+        fault: FaultKind,
+        why: str,
+        at: int,
+    ) -> None:
+        """A fault acts on the actor, or on these frames, which its port was about to receive.
+
+        `why` is a clause (`a rule drops the 3rd message`). What is dropped is told as a hop dropped
+        right after. Do not change the list.
+        """
+
+    def decided(self, decision: Decision) -> None:
+        """A controlled run has chosen what happens next, or a fault was planted."""
 
     def hops_sent(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
         """The port has sent these messages, one after the other.

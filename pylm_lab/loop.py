@@ -13,17 +13,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import zmq
 from zmq.backend import zmq_poll
 
 from pylm_lab import hook
+from pylm_lab.breakage import Breakage
 from pylm_lab.errors import NoAnswer
+from pylm_lab.patience import Patience
 from pylm_lab.port import Port
-from pylm_lab.schedule import SLICE, Gate, Operation, Stopped, wish
+from pylm_lab.schedule import SLICE, Gate, Operation, Stopped
 from pylm_lab.stamps import Ids, Stamps
+from pylm_lab.waits import Wait
 
 __all__ = ["BATCH", "Loop", "Wait"]
 
@@ -35,34 +37,13 @@ _OUT = int(zmq.POLLOUT)
 BATCH = 128
 #: Nanoseconds: who looked for a message and had it sooner did not sleep.
 BUSY_NS = 20_000
+#: Milliseconds that a wait lasts before it looks again.
+SLICE_MS = int(SLICE * 1000)
 #: Milliseconds until a full publisher is asked again.
 _FULL_MS = 5
 
 
-@dataclass(frozen=True)
-class Wait:
-    """Somebody who waits: `actor` for `what`, at these `ports` (ids).
-
-    `lasting` is how long by now, in seconds, or in steps (`unit`) where the run is controlled.
-    """
-
-    actor: str
-    what: str
-    ports: tuple[str, ...]
-    lasting: float
-    unit: Literal["s", "steps"]
-
-    def __str__(self) -> str:
-        if self.unit == "s":
-            lasting = f"{self.lasting:.1f} s"
-        else:
-            lasting = f"{self.lasting:.0f} step{'' if self.lasting == 1 else 's'}"
-        return f"{self.actor} waits for {self.what}, for {lasting}"
-
-    __repr__ = __str__
-
-
-class Loop:
+class Loop(Patience):
     """An actor as its ports see it: who waits, hears, and gives messages their stamps.
 
     `id` is unique in a run; `hooks` hear what happens; `gate` is None in a free run.
@@ -78,12 +59,16 @@ class Loop:
     carries: ClassVar[bool] = False
 
     def __init__(self, name: str, logger: Any = None) -> None:
+        super().__init__()
         self.name = name
         #: Unique in a run; a server and a cluster replace it by something longer.
         self.id = name
         self.logger: Any = logger if logger is not None else logging.getLogger(f"pylm_lab.{name}")
         self.hooks = hook.Hooks()
-        self.gate: Gate | None = None
+        #: What its run breaks on purpose.
+        self.breakage: Breakage | None = None
+        #: Messages that faults hold back before its ports.
+        self.holds_back = 0
         self._ears: zmq.Socket[bytes] | None = None
         self._tells_waiting = False
         self._last: Port | None = None
@@ -91,9 +76,7 @@ class Loop:
         self._now = 0
         self._is_busy = False
         #: What it sends at the moment has come in, and goes on as it is.
-        self._onward = False
-        #: Where it waits, with what to send, and since when.
-        self._waits_at: tuple[tuple[Port, ...], Port | None, int] | None = None
+        self.onward = False
         self._stopping = False
         self._restart(None)
 
@@ -128,7 +111,9 @@ class Loop:
         if self._is_busy and len(ports) == 1 and sending is None and not self._stopping:
             # While there is more and more, to look first would take longer than the message does.
             try:
-                return ports[0], ports[0].take()
+                frames = ports[0].take()
+                if frames is not None:
+                    return ports[0], frames
             except zmq.Again:
                 self._is_busy = False
         port, batch = self._next_when_ready(ports, sending, timeout, 1)
@@ -184,7 +169,7 @@ class Loop:
         """
         if self.gate is None:
             try:
-                port.put(frames, onward=self._onward)
+                port.put(frames, onward=self.onward)
                 return
             except zmq.Again:
                 pass
@@ -229,7 +214,7 @@ class Loop:
                 at += 1
                 continue
             try:
-                self._onward = onward
+                self.onward = onward
                 self.emit(port, batch[at])
             except zmq.ZMQError as error:
                 if refused is None:
@@ -240,7 +225,7 @@ class Loop:
                     port.drop(frames, f"{self.name} was stopped before it could be sent")
                 raise
             finally:
-                self._onward = False
+                self.onward = False
             at += 1
 
     def _next_in_turn(
@@ -251,21 +236,24 @@ class Loop:
         timeout: float | None,
     ) -> tuple[Port, list[bytes]]:
         deadline = None if timeout is None else gate.time + timeout
-        operation = gate.ask(self, ports, sending[0] if sending else None, deadline=deadline)
-        if operation.kind == "timeout":
-            raise NoAnswer(self._timed_out(ports, sending, timeout))
-        port = operation.port
-        assert isinstance(port, Port)
-        if operation.kind == "send" and sending is not None:
+        out, leaving = sending or (None, None)
+        while True:
+            operation = gate.ask(self, ports, out, frames=leaving, deadline=deadline)
+            if operation.kind == "timeout":
+                raise NoAnswer(self._timed_out(ports, sending, timeout))
+            port = operation.port
+            assert isinstance(port, Port)
             try:
-                port.put(sending[1], onward=self._onward)
+                if operation.kind == "send" and sending is not None:
+                    port.put(sending[1], onward=self.onward)
+                    return sending
+                frames = port.take()
+                if frames is not None:
+                    return port, frames
             except zmq.Again:
-                return self._next_in_turn(gate, ports, sending, timeout)
-            gate.touch(port)
-            return sending
-        frames = port.take()
-        gate.touch(port)
-        return port, frames
+                pass  # there was room for a part of it
+            finally:
+                gate.touch(port)
 
     def _next_when_ready(
         self,
@@ -287,8 +275,14 @@ class Loop:
             asked = time.monotonic_ns()
             self._waits_at = ports, sending[0] if sending else None, begun or asked
             begun = begun or asked
+            patience = self._patience(until) if asleep else 0
+            if self.holds_back:
+                found = self._held_back(ports)
+                if found is not None:
+                    return found
+                patience = min(patience, self._until_it_arrives(ports))
             try:
-                ready = dict(zmq_poll(wanted, self._patience(until) if asleep else 0))
+                ready = dict(zmq_poll(wanted, patience))
             finally:
                 self._waits_at = None
             self._now = time.monotonic_ns()
@@ -299,14 +293,16 @@ class Loop:
             port = self._whose_turn(ports, ready)
             if port is not None:
                 try:
-                    found = port.take_many(most)
+                    batch = port.take_many(most)
                 except zmq.Again:
                     continue
                 self._last = port
-                return port, found
+                if batch:
+                    return port, batch
+                continue
             if sending is not None and ready.get(sending[0].socket, 0) & _OUT:
                 try:
-                    sending[0].put(sending[1], onward=self._onward)
+                    sending[0].put(sending[1], onward=self.onward)
                     return sending[0], [sending[1]]
                 except zmq.Again:
                     # An XPUB that drops nothing says that there is room while one of its
@@ -331,6 +327,18 @@ class Loop:
                 chosen = port
         return chosen
 
+    def _held_back(self, ports: tuple[Port, ...]) -> tuple[Port, list[list[bytes]]] | None:
+        """What a fault has held back until now."""
+        for port in ports:
+            if port.arrivals.is_due(self.seconds()) and (frames := port.take()) is not None:
+                return port, [frames]
+        return None
+
+    def _until_it_arrives(self, ports: tuple[Port, ...]) -> int:
+        """Milliseconds until the next of what faults hold back arrives."""
+        times = [at for port in ports if (at := port.arrivals.due) is not None]
+        return int(max(0.0, min(times) - self.seconds()) * 1000) + 1 if times else SLICE_MS
+
     def _patience(self, until: float | None) -> int:
         """Milliseconds to wait at once."""
         longest = SLICE if threading.current_thread() is threading.main_thread() else 3600.0
@@ -349,36 +357,17 @@ class Loop:
             what.append(f"nobody takes what {sending[0].id} sends ({sending[0].address})")
         return f"{' and '.join(what)} within {timeout:g} s"
 
-    def waiting(self) -> Wait | None:
-        """For what it waits now, and how long already; None if it does something."""
-        if self.gate is not None:
-            found: Any = self.gate.waits(self)
-        else:
-            found = self._waits_at
-        if found is None:
-            return None
-        ports, sending, since = found
-        steps = self.gate is not None
-        lasting = since if steps else (time.monotonic_ns() - since) / 1e9
-        return Wait(
-            actor=self.id,
-            what=self.wish(tuple(ports), sending),
-            ports=tuple(port.id for port in (*ports, *([sending] if sending else []))),
-            lasting=float(lasting),
-            unit="steps" if steps else "s",
-        )
-
-    def wish(self, ports: tuple[Port, ...], sending: Port | None) -> str:
-        """What it waits for, in words, when it waits at these ports."""
-        return wish(ports, sending)
-
     # What the door asks of its owner
 
-    def clock(self) -> int:
+    def moment(self) -> int:
         """The time of an event."""
         if self.gate is not None:
             return self.gate.step
         return time.monotonic_ns() if self.precise or self.hooks.precise else self._now
+
+    def seconds(self) -> float:
+        """The time on its clock: that of the run where it is controlled, else the machine's."""
+        return time.monotonic() if self.gate is None else self.gate.time
 
     def tick(self) -> int:
         """The time of an event that is no operation."""

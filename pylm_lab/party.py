@@ -11,18 +11,25 @@ import difflib
 import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import zmq
 
 from pylm_lab.actor import DEADLINE, Actor, Run
+from pylm_lab.address import Places
+from pylm_lab.breakage import Breakage
+from pylm_lab.choices import Chooser
 from pylm_lab.clients import Client
-from pylm_lab.errors import Endless, RunError, WiringError
-from pylm_lab.loop import Wait
+from pylm_lab.errors import Endless, LabError, RunError, WiringError
+from pylm_lab.hook import Decision
+from pylm_lab.joining import cache_of, has_joined, wait_for
 from pylm_lab.parts.servers import ServerTemplate
-from pylm_lab.parts.services import CacheService
 from pylm_lab.schedule import Gate
 from pylm_lab.servers import Worker
+from pylm_lab.tasks import Task
+from pylm_lab.waits import Waits
 
 __all__ = ["Party"]
 
@@ -34,11 +41,22 @@ _log = logging.getLogger("pylm_lab.cluster")
 class Party:
     """Who takes part in a run."""
 
-    def __init__(self, seed: int | None, transport: str) -> None:
-        gate = None if seed is None else Gate.seeded(seed)
-        self.run = Run(seed=seed, gate=gate, transport=transport, joins=self._joins)
+    def __init__(self, chooser: Chooser | None, seed: int | None, transport: str) -> None:
+        gate = None if chooser is None else Gate(chooser)
+        places = Places() if gate is None else gate.places
+        self.run = Run(
+            seed=seed,
+            gate=gate,
+            transport=transport,
+            joins=self._joins,
+            places=places,
+            breakage=Breakage(places, is_on=gate is not None),
+            waiting=self.waiting,
+        )
+        if gate is not None:
+            gate.tell = self.decided
         self.begun = False
-        self.ended = False
+        self.ended = self._ending = False
         #: The ids of actors that had not ended in time.
         self.left: list[str] = []
         self.servers: list[ServerTemplate] = []
@@ -46,15 +64,16 @@ class Party:
         self.clients: list[Client] = []
         self._ids: set[str] = set()
         self._numbers: dict[str, int] = {}
-        self._me = object()
-        if self.run.gate is not None:
-            self.run.gate.announce(self._me, "cluster", thread=False)
+        self.tasks: list[Task] = []  # without those whose end has been told
+        self._calls = 0
+        #: What has to be looked at before the start.
+        self.checks: list[Callable[[], None]] = []
 
     # Joining
 
     def add(self, actor: ServerTemplate | Worker) -> None:
         """Let a server or a worker take part; see `Cluster.add`."""
-        self._not_ended()
+        self.not_ended()
         if not isinstance(actor, ServerTemplate | Worker):
             raise WiringError(
                 f"{actor!r} is neither a server nor a worker: add those, and ask for clients with "
@@ -82,7 +101,7 @@ class Party:
 
     def client(self, server: str | ServerTemplate, options: dict[str, Any]) -> Client:
         """A client of the server; starts everything; see `Cluster.client`."""
-        self._not_ended()
+        self.not_ended()
         found = self.server(server, "a client")
         self.begin()
         if found.failure is not None:
@@ -91,14 +110,48 @@ class Party:
         if unknown:
             raise WiringError(f"a client has no option {unknown[0]!r}: name, timeout or session")
         name = self._unique(options.pop("name", "client"))
-        client = Client(found.name, _cache_of(found), name=name, run=self.run, **options)
-        self.clients.append(client)
-        return client
+        cache = cache_of(found)
+        try:
+            with self._orderly(name, cache.id):
+                return Client(
+                    found.name, cache.listen_to.address, name=name, run=self.run, **options
+                )
+        finally:
+            # Who has failed to look up its server has closed its sockets.
+            self.clients = [client for client in self.clients if client.is_open]
+
+    def _orderly(self, *actors: str) -> AbstractContextManager[None]:
+        """In a controlled run these move first meanwhile: that somebody joins is no choice."""
+        return nullcontext() if self.run.gate is None else self.run.gate.orderly(actors)
+
+    def start(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Task:
+        """Begin a call in a thread of its own; see `Cluster.start`."""
+        self.not_ended()
+        if not callable(function):
+            raise WiringError(
+                f"start({function!r}): give it a function and its arguments, such as "
+                "cluster.start(client.eval, 'server.foo', b'a message')"
+            )
+        self._calls += 1
+        task = Task(f"call {self._calls}", function, args, kwargs, self.run.gate)
+        self.tasks = [one for one in self.tasks if not (one.done and one.was_asked)]
+        self.tasks.append(task)
+        try:
+            task.begin()
+        except LabError:
+            self.tasks.remove(task)
+            raise
+        return task
+
+    def decided(self, decision: Decision) -> None:
+        """Tell the hooks what was chosen."""
+        self.run.hooks.decided(decision)
 
     def _joins(self, actor: Actor) -> None:
         """A client is about to speak with its server: if that ends, its calls end."""
         if not isinstance(actor, Client):
             return
+        self.clients.append(actor)
         actor.on_close = self._leaves
         for server in self.servers:
             if actor.serves in (server.name, server.id):
@@ -152,8 +205,9 @@ class Party:
         self._numbers[name] = number
         return chosen
 
-    def _not_ended(self) -> None:
-        if self.ended:
+    def not_ended(self) -> None:
+        """Raise RunError if it has ended, or is about to."""
+        if self.ended or self._ending:
             raise RunError("the cluster has ended: make a new one")
 
     # Starting
@@ -164,6 +218,8 @@ class Party:
             return
         for worker in self.workers:
             self.server(worker.serves, worker.name)
+        for check in self.checks:
+            check()
         self.begun = True
         self.run.context = zmq.Context()
         try:
@@ -175,27 +231,29 @@ class Party:
             raise
 
     def _start_server(self, server: ServerTemplate) -> None:
+        self.not_ended()
         server.enter(self.run)
         server.launch()
-        self._settle()
+        self._settle(server.actors, server.actors)
 
     def _start_workers(self, workers: list[Worker]) -> None:
         for worker in workers:
+            self.not_ended()
             server = self.server(worker.serves, worker.name)
             worker.serves = server.id
-            worker.db_found = _cache_of(server)
+            worker.db_found = cache_of(server).listen_to.address
             worker.enter(self.run)
             worker.launch()
-        self._settle()
+        caches = [cache_of(self.server(worker.serves, worker.name)) for worker in workers]
+        self._settle([*workers, *caches], workers)
         for worker in workers:
-            _wait_for(worker, self.server(worker.serves, worker.name))
+            wait_for(worker, self.server(worker.serves, worker.name))
 
-    def _settle(self) -> None:
-        """Under a gate, let the beginning run its course, in order."""
-        if self.run.gate is not None:
-            self.run.gate.orderly = True
-            self.run.gate.settle(self._me)
-            self.run.gate.orderly = False
+    def _settle(self, movers: Sequence[Actor], joining: Sequence[Actor]) -> None:
+        """Under a gate, let the beginning of those who join run its course, in order."""
+        gate = self.run.gate
+        if gate is not None:
+            gate.settle([actor.id for actor in movers], lambda: all(map(has_joined, joining)))
 
     # Ending
 
@@ -204,9 +262,14 @@ class Party:
         gate = self.run.gate
         if self.ended:
             return not self.left
+        if any(task.thread is threading.current_thread() for task in self.tasks):
+            raise RunError("a call can't stop the cluster that it is part of: return from it first")
         try:
-            if gate is not None and self.begun:
-                gate.settle(self._me)
+            # What is stepped ends where it stands.
+            if gate is not None and self.begun and gate.chooser.rests and not gate.is_over:
+                gate.rest()
+                if gate.chooser.tells_rest and not gate.possible():
+                    self.decided(Decision(at=gate.step, kind="quiet"))
         except Endless:
             assert gate is not None
             gate.over()  # it would never come to rest
@@ -228,6 +291,15 @@ class Party:
             server.on_failure.clear()
         begun = time.monotonic()
         until = begun + timeout
+        self._ending = True
+        interrupted = self.run.gate is not None and self.run.gate.is_over
+        for task in self.tasks:
+            if task.done and task.error and not task.was_asked and not interrupted:
+                _log.error(
+                    "%s failed, and nobody has asked for its result: %r", task.name, task.error
+                )
+        if self.run.gate is not None or any(not task.done for task in self.tasks):
+            self._end_calls(until)
         # A worker may be busy with a function that never returns; servers have the rest.
         patience = begun + timeout * WORKERS
         for worker in self.workers:
@@ -243,58 +315,51 @@ class Party:
         # What they have sent to a server that has ended can't arrive any more.
         for client in list(self.clients):
             client.close(linger=0)
+        self._end_calls(until)
         for worker in self.workers:
             worker.abandoned = worker.is_running
             if not worker.is_running:
                 worker.cleanup(linger=0)
-        self.left = [actor.id for actor in self._actors() if actor.is_running]
+        self.left = [actor.id for actor in self.actors() if actor.is_running]
+        self.left += [task.name for task in self.tasks if not task.join(0.0)]
         if self.left:
             names = ", ".join(self.left)
             _log.error("still running after %g s, and left to themselves: %s", timeout, names)
-        elif self.run.gate is not None:
+        if self.run.gate is not None:
             self.run.gate.finish()
         if self.run.context is not None:
             # Sockets of those who are left hold it up: it can't end before they do.
             _term(self.run.context, 0.0 if self.left else max(0.2, until - time.monotonic()))
         self.ended = True
 
-    def _actors(self) -> list[Actor]:
+    def _end_calls(self, until: float) -> None:
+        """Calls that were begun end with an error, and with them their threads."""
+        for client in self.clients:
+            client.stop()
+        for task in self.tasks:
+            task.join(max(0.0, until - time.monotonic()))
+
+    def declared(self) -> list[Actor]:
+        """All who have been added; parts have their ids when their server has started."""
+        for server in self.servers:
+            server.name_actors()
+        return self.actors()
+
+    def actors(self) -> list[Actor]:
+        """Everybody: parts and routers, workers, clients."""
         inside: list[Actor] = [actor for server in self.servers for actor in server.actors]
         return [*inside, *self.workers, *self.clients]
 
-    def waiting(self) -> list[Wait]:
+    def waiting(self) -> Waits:
         """Who waits; see `Cluster.waiting`."""
-        return [wait for actor in self._actors() if (wait := actor.waiting()) is not None]
+        return Waits(wait for actor in self.actors() if (wait := actor.waiting()) is not None)
 
     def describe(self) -> str:
-        """Who takes part, in words."""
+        """Who takes part."""
         state = "ended" if self.ended else "running" if self.begun else "not started"
         names = [server.id for server in self.servers]
         names += [actor.id for actor in (*self.workers, *self.clients)]
         return f"{', '.join(names) or 'nobody yet'} ({state})"
-
-
-def _cache_of(server: ServerTemplate) -> str:
-    """Where the server's cache listens."""
-    for part in server.parts_by_name.values():
-        if isinstance(part, CacheService):
-            return part.listen_to.address
-    raise WiringError(
-        f"{server.name!r} has no cache service, so nobody can look up its addresses: "
-        "register_bypass(CacheService, 'Cache')"
-    )
-
-
-def _wait_for(worker: Worker, server: ServerTemplate, timeout: float = 5.0) -> None:
-    """Wait until the worker is connected; raise what has failed instead, it or its server."""
-    until = time.monotonic() + timeout
-    while not worker.is_ready.wait(0.05):
-        if server.failure is not None:
-            raise server.failure
-        if worker.reason is not None:
-            raise worker.reason
-        if time.monotonic() > until:
-            raise RunError(f"{worker.id} is not ready after {timeout:g} s: {worker.db.address}")
 
 
 def _term(context: zmq.Context[zmq.Socket[bytes]], deadline: float) -> None:

@@ -8,32 +8,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from operator import length_hint
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 import zmq
-from zmq.backend import Socket as RawSocket
 
-from pylm_lab import hook
+from pylm_lab import hook, wire
 from pylm_lab.address import bound_address, explain, free
+from pylm_lab.arrivals import Arrivals
 from pylm_lab.errors import AddressError, RunError
+from pylm_lab.line import Line
 
 if TYPE_CHECKING:
+    from pylm_lab.breakage import Breakage
     from pylm_lab.loop import Loop
 
 __all__ = ["Port"]
 
-_NOBLOCK = int(zmq.NOBLOCK)
-_MORE = _NOBLOCK | int(zmq.SNDMORE)
-_EVENTS = int(zmq.EVENTS)
-_RCVMORE = int(zmq.RCVMORE)
+#: What a REP answers to a request that a fault has lost.
+NOTHING = b"\xfflost"
 #: Messages that are given up by name when an actor ends: somebody may push more all the time.
 SWEEP = 50_000
 
 
-class Port:
+class Port(Line):
     """One end of a link, owned by one actor.
 
     It is declared when the actor is made, and gets its socket when the actor is opened. It behaves
@@ -63,9 +61,7 @@ class Port:
         #: Where it binds or connects; `open` replaces a free tcp port by the one it got.
         self.address = address
         self.addresses: list[str] = []
-        #: Number of frames of whatever comes in, where that is agreed; 0: unknown. What is pulled
-        #: has one: should somebody push several at once, each is a message.
-        self.frames = int(socket_type == zmq.PULL)
+        super().__init__(int(socket_type == zmq.PULL))
         self._socket: zmq.Socket[bytes] | None = None
         self._stamps = sends in ("message", "request") and owner.role != "router"
         #: What comes gets an id if it has none, and is the one at hand, once it is received.
@@ -78,9 +74,12 @@ class Port:
         self._watched = False
         #: They hear the time of each hop, not one for all that happen together.
         self._timed = False
-        self._recv: Any = _closed
-        self._send: Any = _closed
-        self._get: Any = _closed
+        #: What has come and is not received yet, apart from what is in the socket.
+        self.arrivals = Arrivals()
+        #: What acts on purpose on messages that it is about to receive; None: nothing.
+        self.faults: Breakage | None = None
+        #: What comes is taken off the socket when it is received, not before.
+        self._direct = True
 
     @property
     def id(self) -> str:
@@ -139,11 +138,13 @@ class Port:
         for option, value in options.items():
             setattr(socket, option, value)
         self._socket = socket
-        # The methods of pyzmq's base class: half the time of a send is checks that we don't need.
-        self._recv = RawSocket.recv.__get__(socket)
-        self._send = RawSocket.send.__get__(socket)
-        self._get = RawSocket.get.__get__(socket)
+        self._hold(socket)
         hooks = self.owner.hooks
+        self.arrivals.clear()
+        breakage = self.owner.breakage
+        self.faults, self._direct = None, self.owner.gate is None
+        if breakage is not None and breakage.is_on:
+            self.break_by(breakage)
         self._watched = hooks.active
         self._timed = self.owner.gate is None and (hooks.precise or self.owner.precise)
         if self.address:
@@ -166,24 +167,67 @@ class Port:
             raise AddressError(explain(self.id, address, error, binds=self.binds)) from error
         self.address = address
         self.addresses.append(address)
+        if owner.places is not None:
+            owner.places.join(self, address)
         if owner.gate is not None:
-            owner.gate.joined(self, address)
+            owner.gate.touch(self)
         tell = owner.hooks.port_bound if self.binds else owner.hooks.port_connected
         tell(self._declared, address, owner.tick())
 
-    def can_receive(self) -> bool:
-        """Something is there. Reading `EVENTS` lets ZeroMQ see what has come by now."""
-        return bool(self._get(_EVENTS) & zmq.POLLIN)
+    # What has come and is not received yet
 
-    def can_send(self) -> bool:
-        """There is room for another message."""
-        return bool(self._get(_EVENTS) & zmq.POLLOUT)
+    def has_arrived(self) -> bool:
+        """Something is there; it is taken off the socket, and waits for the turn."""
+        late = self.arrivals
+        if late.next is None:
+            late.was_held = late.is_due(self.owner.seconds())
+            if late.was_held:
+                late.next = self._release()
+            while late.next is None and self.can_receive():
+                taken = self._take()
+                late.next = None if taken[-1] == NOTHING else taken
+        return late.next is not None
+
+    def hold(self, frames: list[bytes], at: float, after: str = "") -> None:
+        """Let these frames arrive at that time of the owner's clock; see `Arrivals.hold`."""
+        self.arrivals.hold(frames, at, after)
+        self.owner.holds_back += 1
+
+    def _release(self) -> list[bytes]:
+        self.owner.holds_back -= 1
+        return self.arrivals.release()
+
+    def break_by(self, faults: Breakage) -> None:
+        """Let faults act from now on; from any thread."""
+        self.faults, self._direct = faults, False
+
+    def strike(self, frames: list[bytes], fault: hook.FaultKind, why: str) -> None:
+        """Tell that a fault acts on what the port was about to receive."""
+        owner = self.owner
+        owner.hooks.fault_struck(owner.id, self._declared, frames, fault, why, owner.moment())
 
     # The door
 
     def put(self, frames: list[bytes], *, onward: bool = False) -> None:
         """Send the frames now; raises zmq.Again where there is no room."""
         self.put_many([frames], onward=onward)
+
+    def _forget_late_answers(self) -> None:
+        """What a fault has held back is no answer to the question that is asked now."""
+        while len(self.arrivals):
+            self.drop(self._release(), "it answers an earlier question")
+
+    def free_of_debt(self) -> None:
+        """A request was lost: let a REP take the next one, which it does when it has answered."""
+        if self.socket_type == zmq.REP:
+            self._put([[NOTHING]])
+
+    def preview(self, frames: list[bytes]) -> tuple[int, int]:
+        """The id under which these frames would be sent, 0 for a new one, and its parent's."""
+        if self._watched and self._stamps and not self.owner.onward:
+            return self.owner.stamps.preview(frames[-1])
+        stamp = wire.read_stamp(frames[-1])
+        return (stamp.id, stamp.parent) if stamp else (0, 0)
 
     def put_many(self, batch: list[list[bytes]], *, onward: bool = False) -> int:
         """Send what there is room for, in order; returns how many of the messages that was.
@@ -198,6 +242,10 @@ class Port:
         if stamps:
             plain = [frames[-1] for frames in batch]
             owner.stamps.put(batch)
+        if self.faults is not None:
+            self.faults.note(self, batch)  # before anybody can receive it
+        if self.sends == "request" and not self._direct:
+            self._forget_late_answers()
         times: list[int] = []
         count = 0
         try:
@@ -210,61 +258,48 @@ class Port:
                         owner.stamps.take_back(frames[-1])
                         frames[-1] = data
                 batch = batch[:count]
-        owner.hooks.hops_sent(self._declared, batch, times or owner.clock())
+        owner.hooks.hops_sent(self._declared, batch, times or owner.moment())
         return count
 
-    def _put(self, batch: list[list[bytes]]) -> int:
-        send, rest = self._send, iter(batch)
-        # Written out for the usual counts: this is where the time of the router goes.
-        count = len(batch[0])
-        try:
-            if count == 1:
-                for (data,) in rest:
-                    send(data, _NOBLOCK)
-            elif count == 2:
-                for first, data in rest:
-                    send(first, _MORE)
-                    send(data, _NOBLOCK)
-            elif count == 3:
-                for first, second, data in rest:
-                    send(first, _MORE)
-                    send(second, _MORE)
-                    send(data, _NOBLOCK)
-            else:
-                for frames in rest:
-                    for frame in frames[:-1]:
-                        send(frame, _MORE)
-                    send(frames[-1], _NOBLOCK)
-        except zmq.ZMQError:
-            sent = len(batch) - length_hint(rest) - 1
-            if not sent:
-                raise
-            return sent
-        return len(batch)
-
-    def _put_timed(self, batch: list[list[bytes]], times: list[int]) -> int:
-        """`_put`, one by one, with the time of each."""
-        send, now = self._send, time.monotonic_ns
-        try:
-            for frames in batch:
-                for frame in frames[:-1]:
-                    send(frame, _MORE)
-                send(frames[-1], _NOBLOCK)
-                times.append(now())
-        except zmq.ZMQError:
-            if not times:
-                raise
-        return len(times)
-
-    def take(self) -> list[bytes]:
-        """Receive what is there; raises zmq.Again where nothing is."""
+    def take(self) -> list[bytes] | None:
+        """Receive what is there; raises zmq.Again where nothing is. None: a fault has taken it."""
+        if not self._direct:
+            return self._take_what_arrived()
         frames = self._take()
         if self._watched:
-            self._tell([frames], self.owner.clock())
+            self._tell([frames], self.owner.moment())
         return frames
 
+    def _take_what_arrived(self) -> list[bytes] | None:
+        """`take`, where something may wait here already, or a fault may act."""
+        frames, was_held = self._arrived()
+        if not self._watched:
+            return frames
+        if frames[-1] == NOTHING:
+            return None
+        struck = frames if was_held else self._strike(frames)
+        if struck is not None:
+            self._tell([struck], self.owner.moment())
+        return struck
+
+    def _arrived(self) -> tuple[list[bytes], bool]:
+        """What is there, and whether it was held back until now."""
+        late = self.arrivals
+        if late.next is not None:
+            frames, late.next = late.next, None
+            return frames, late.was_held
+        if late.is_due(self.owner.seconds()):
+            return self._release(), True
+        return self._take(), False
+
     def take_many(self, most: int) -> list[list[bytes]]:
-        """Receive what is there, `most` at the most; raises zmq.Again where nothing is."""
+        """Receive what is there, `most` at the most; raises zmq.Again where nothing is.
+
+        Where faults act it is one, or none if they have taken it.
+        """
+        if not self._direct:
+            frames = self.take()
+            return [] if frames is None else [frames]
         times: list[int] = []
         found = [self._take()]
         # A message that comes alone is not kept waiting by a second look, which takes longer.
@@ -277,8 +312,16 @@ class Port:
             except zmq.Again:
                 pass
         if self._watched:
-            self._tell(found, times or self.owner.clock())
+            self._tell(found, times or self.owner.moment())
         return found
+
+    def _strike(self, frames: list[bytes]) -> list[bytes] | None:
+        """What faults leave of a message that has come."""
+        if self.faults is None:
+            return frames
+        if self.marks and self.faults.planted and wire.read_stamp(frames[-1]) is None:
+            self.owner.stamps.mark([frames], ours=self.ours)  # so that it can be told by its id
+        return self.faults.strike(self, frames)
 
     def _tell(self, batch: list[list[bytes]], at: int | list[int]) -> None:
         if not self.receives:
@@ -290,55 +333,18 @@ class Port:
             owner.stamps.mark(batch, ours=self.ours)
         owner.hooks.hops_received(self._declared, told, at)
 
-    def _take(self) -> list[bytes]:
-        recv, count = self._recv, self.frames
-        # Written out, as in `_put`.
-        if count == 1:
-            return [recv(_NOBLOCK)]
-        if count == 3:
-            return [recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)]
-        if count == 2:
-            return [recv(_NOBLOCK), recv(_NOBLOCK)]
-        # A frame that is not copied would tell whether more follow, and swallow a Ctrl-C that comes
-        # while it is freed.
-        frames = [recv(_NOBLOCK)]
-        while self._get(_RCVMORE):
-            frames.append(recv(_NOBLOCK))
-        return frames
-
-    def _take_more(self, found: list[list[bytes]], most: int) -> None:
-        """`_take`, until there is nothing left."""
-        recv, count = self._recv, self.frames
-        if count == 1:
-            while len(found) < most:
-                found.append([recv(_NOBLOCK)])
-        elif count == 3:
-            while len(found) < most:
-                found.append([recv(_NOBLOCK), recv(_NOBLOCK), recv(_NOBLOCK)])
-        elif count == 2:
-            while len(found) < most:
-                found.append([recv(_NOBLOCK), recv(_NOBLOCK)])
-        else:
-            while len(found) < most:
-                found.append(self._take())
-
-    def _take_timed(self, found: list[list[bytes]], times: list[int], most: int) -> None:
-        """`_take_more`, one by one, with the time of each."""
-        take, now = self._take, time.monotonic_ns
-        times.append(now())
-        while len(found) < most:
-            found.append(take())
-            times.append(now())
-
     def drop(self, frames: list[bytes], cause: str) -> None:
         """Give up these frames, and say why."""
         if self._watched:
-            self.owner.hooks.hop_dropped(self._declared, frames, cause, self.owner.clock())
+            self.owner.hooks.hop_dropped(self._declared, frames, cause, self.owner.moment())
 
     def sweep(self, cause: str) -> None:
         """Give up the messages that have come and will not be received any more."""
         if not self._watched or self.receives not in ("message", "request"):
             return
+        late = self.arrivals
+        while late.next is not None or len(late):
+            self.drop(self._arrived()[0] if late.next is not None else self._release(), cause)
         for _ in range(SWEEP):
             if not self.can_receive():
                 break
@@ -366,14 +372,10 @@ class Port:
         """Close the socket; what was sent may leave for `linger` milliseconds."""
         socket = self._socket
         if socket is not None:
-            self._recv = self._send = self._get = _closed
+            self._let_go()
             while self.addresses:
                 if self.binds and not socket.context.closed:
                     free(socket, self.addresses[-1])
                 self.addresses.pop()
             socket.close(linger=linger)
             self._socket = None
-
-
-def _closed(*_: Any) -> NoReturn:
-    raise RunError("the port is not open: start its actor first")

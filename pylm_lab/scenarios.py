@@ -51,6 +51,10 @@ class Scenario:
         Raises:
             WiringError: an option is unknown.
         """
+        self._check(options)
+        return self._play(cluster, **options)
+
+    def _check(self, options: dict[str, Any]) -> None:
         for name in options:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
@@ -58,7 +62,16 @@ class Scenario:
         for name, value in options.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise WiringError(f"{name}={value!r}: scenario {self.name!r} needs at least 1")
-        return self._play(cluster, **options)
+
+    def cluster(self, seed: int | None = None, **more: Any) -> Cluster:
+        """A cluster whose trace carries the scenario's name and options, for `play`.
+
+        `more` are its options, and arguments of `Cluster`.
+        """
+        known = inspect.signature(Cluster).parameters
+        options = {name: more.pop(name) for name in list(more) if name not in known}
+        self._check(options)
+        return Cluster(seed, scenario=self.name, options={**self.options, **options}, **more)
 
     def run(
         self,
@@ -73,7 +86,8 @@ class Scenario:
             seed, transport: as `Cluster` takes them.
             options: the scenario's own, such as `messages` and `workers`.
         """
-        with Cluster(seed, transport=transport, scenario=self.name) as cluster:
+        self._check(options)
+        with self.cluster(seed, transport=transport, **options) as cluster:
             self.play(cluster, **options)
         return cluster.trace
 

@@ -254,7 +254,7 @@ class Worker(CacheUser):
             self.logger.error("%s has no function %r (%r)", self.id, name, message.function)
             return b"0"
         try:
-            self._works = name, time.monotonic_ns()
+            self._works = name, self._moment()
             result = function(message.payload)
         except (Exception, SystemExit):  # exit() ends a call, not the worker
             self.logger.exception("%s: %s failed", self.id, name)
@@ -269,12 +269,18 @@ class Worker(CacheUser):
 
     def waiting(self) -> Wait | None:
         """For what it waits now: also for a function of its own to return."""
-        works = self._works
-        if works is None:
-            return super().waiting()
+        works, found = self._works, super().waiting()
+        if works is None or found is not None:
+            return found
         name, since = works
-        lasting = (time.monotonic_ns() - since) / 1e9
-        return Wait(self.id, f"its function {name} to return", (), lasting, "s")
+        lasting, unit = float(self._moment() - since), "steps"
+        if self.gate is None:
+            lasting, unit = lasting / 1e9, "s"
+        return Wait(self.id, f"its function {name} to return", (), lasting, unit)  # type: ignore[arg-type]
+
+    def _moment(self) -> int:
+        """The time by which it is told how long a function lasts: nanoseconds, or steps."""
+        return time.monotonic_ns() if self.gate is None else self.gate.step
 
     def ended(self) -> None:
         # What it would still be dealt is for others. Who stopped it closes later, when nobody deals

@@ -88,6 +88,15 @@ class Stamps:
         for frames in batch:
             frames[-1] = self._stamped(frames[-1])
 
+    def preview(self, data: bytes) -> tuple[int, int]:
+        """The id under which this message would leave, 0 for a new one, and its parent's."""
+        stamp = wire.read_stamp(data)
+        if stamp is None:
+            return 0, 0 if self.originates else self._current
+        if stamp.id in self._sent:
+            return 0, stamp.id
+        return stamp.id, stamp.parent
+
     def take_back(self, data: bytes) -> None:
         """This message, stamped, has not left."""
         self._sent.discard(wire.tail(data)[0])

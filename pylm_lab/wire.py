@@ -14,7 +14,17 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-__all__ = ["READY", "Head", "Stamp", "fields", "read_stamp", "strip_stamp", "write_stamp"]
+__all__ = [
+    "FIELDS",
+    "READY",
+    "Head",
+    "Stamp",
+    "fields",
+    "read_stamp",
+    "replace",
+    "strip_stamp",
+    "write_stamp",
+]
 
 #: A subscription to this and a topic is answered by one publication under it: the publisher knows
 #: of the subscriptions that were made before.
@@ -28,6 +38,8 @@ KEY = b"\xfa\xff\xff\xff\x0f\x18"
 _SIZE = TAIL.size
 
 _TEXT_FIELDS = {1: "pipeline", 2: "client", 4: "function", 5: "cache"}
+#: The documented fields, and their numbers.
+FIELDS = {"pipeline": 1, "client": 2, "stage": 3, "function": 4, "cache": 5, "payload": 6}
 
 
 class Stamp(NamedTuple):
@@ -136,6 +148,55 @@ def fields(data: bytes) -> Head:
     except IndexError:
         pass  # the excerpt ends inside a number: what was read so far stands
     return Head(**found)  # type: ignore[arg-type]
+
+
+def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
+    """The message with another value in this field; the rest, and its stamp, stay as they are.
+
+    Bytes that are no message are given back as they are.
+    """
+    number = FIELDS[field]
+    body = strip_stamp(data)
+    stamp = data[len(body) :]
+    before, after, at = b"", b"", 0
+    try:
+        while at < len(body):
+            begin = at
+            key, at = _varint(body, at)
+            kind = key & 7
+            if kind == 2:
+                size, at = _varint(body, at)
+                at += size
+            elif kind == 0:
+                at = _varint(body, at)[1]
+            elif kind in (1, 5):
+                at += 8 if kind == 1 else 4
+            else:
+                return data
+            if key >> 3 < number:
+                before += body[begin:at]
+            elif key >> 3 > number:
+                after += body[begin:at]
+    except IndexError:
+        return data
+    if at != len(body):
+        return data
+    if isinstance(value, int):
+        new = _number(number << 3) + _number(value & 0xFFFFFFFFFFFFFFFF)
+    else:
+        text = value.encode() if isinstance(value, str) else value
+        new = _number(number << 3 | 2) + _number(len(text)) + text
+    return before + new + after + stamp
+
+
+def _number(value: int) -> bytes:
+    """A number as a varint."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pylm_lab import wire
-from pylm_lab.hook import Actor, Hook, Kind, Port, Route
+from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Kind, Port, Route
 from pylm_lab.trace import Recorder, Trace
 
 __all__ = ["Build", "message"]
@@ -186,6 +186,32 @@ class Build:
     ) -> Build:
         """These frames are given up at the port."""
         self.hook.hop_dropped(self.ports[port], list(frames), cause, self.tick(at))
+        return self
+
+    def fault(
+        self,
+        where: str,
+        fault: FaultKind,
+        *frames: bytes,
+        why: str = "a rule",
+        at: int | None = None,
+    ) -> Build:
+        """A fault acts on these frames at a port; without frames, on the actor itself.
+
+        What a fault drops is given up at once.
+        """
+        now = self.tick(at)
+        port = self.ports[where] if frames else None
+        actor = port.actor if port else where
+        self.hook.fault_struck(actor, port, list(frames), fault, why, now)
+        if port and fault in ("drop", "part"):
+            self.hook.hop_dropped(port, list(frames), why, now)
+        return self
+
+    def decide(self, kind: str, actor: str = "", port: str = "", text: str = "") -> Build:
+        """A controlled run chooses what happens in the next step."""
+        now = self.step + 1
+        self.hook.decided(Decision(at=now, kind=kind, actor=actor, port=port, text=text))
         return self
 
     def cross(self, source: str, target: str, *frames: bytes) -> Build:

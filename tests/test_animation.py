@@ -116,6 +116,8 @@ def test_nothing_sets_out_before_what_had_arrived_by_then(seed: int) -> None:
     assert len(moves) == 48
     for a, b in combinations(moves, 2):
         assert a.begin <= b.begin
+        assert a.step.hop is not None
+        assert b.step.hop is not None
         before, after = trace.hops[a.step.hop], trace.hops[b.step.hop]
         if before.received is not None and before.received < after.begins:
             assert a.end <= b.begin

@@ -15,6 +15,7 @@ import pytest
 
 import pylm_lab as lab
 from pylm_lab.cli import main
+from pylm_lab.scenarios import Scenario
 
 FILES = ["flow.gif", "graph.json", "player.html", "router.png", "router.svg", "trace.jsonl"]
 
@@ -140,6 +141,11 @@ def test_a_file_that_is_there_already_is_replaced_only_when_forced(
         (["run", "parallel", "--set", "workers"], "write NAME=NUMBER"),
         (["run", "parallel", "--set", "wrokers=3"], "no option 'wrokers'"),
         (["run", "parallel", "--seed", "1", "--tcp"], "inproc"),
+        (["run", "parallel", "--fault", "drop(1"], "'drop(1' is no fault"),
+        (["explore", "paralel"], "did you mean 'parallel'"),
+        (["explore", "parallel", "--set", "budget=3"], "no option 'budget'"),
+        (["explore", "parallel", "--budget", "0"], "budget=0"),
+        (["replay", "absent.jsonl"], "absent.jsonl can't be read: No such file"),
         (["check", "absent.jsonl"], "absent.jsonl can't be read: No such file"),
         (["check", "."], "."),
         (["draw", "README.md"], "README.md"),
@@ -174,6 +180,123 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
             main(arguments)
         assert end.value.code == 0
         assert text in capsys.readouterr().out
+
+
+# -------------------------------------------------------------------------- faults, replay, explore
+
+LOST = "drop('WorkerPush->worker1', nth=2)"
+
+
+def test_a_fault_of_a_seeded_run_is_told_and_its_trace_saved_and_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, again = tmp_path / "mine.jsonl", tmp_path / "again.jsonl"
+    run = ["run", "parallel", "--seed", "1", "--set", "workers=3", "--fault", LOST]
+    assert main([*run, "--trace", str(path)]) == 2
+    out, errors = capsys.readouterr()
+    lost = "Message 4 is lost between WorkerPush and worker1: a rule drops the 2nd message."
+    assert f"\nWhat the faults did, and what was lost:\n  {lost}\n" in out
+    assert f"\nconservation: {lost}\n" in out
+    assert "pylm-lab: nothing can move any more at step " in errors
+    assert main(["replay", str(path), "--trace", str(again)]) == 0
+    assert capsys.readouterr().out.startswith("The same run, in all of ")
+    assert lab.Trace.load(again).events == lab.Trace.load(path).events
+
+
+def test_several_faults_of_a_free_run_act_and_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    faults = ["duplicate('client->Pull')", "corrupt('Pub->client', 'payload', 'other', nth=0)"]
+    asked = [word for fault in faults for word in ("--fault", fault)]
+    assert main(["run", "parallel", "--set", "messages=2", *asked]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("2 answers:\n   1  other\n   2  other\n")
+    assert "\n  Message 1 is doubled before Pull: a rule doubles the 1st message.\n" in out
+    assert " is changed on its way to client: a rule changes the payload of each message." in out
+
+
+def test_a_free_run_that_never_ends_is_given_up_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    run = ["run", "parallel", "--fault", LOST, "--timeout", "0.5", "--trace", str(path)]
+    assert main(run) == 2
+    out, errors = capsys.readouterr()
+    assert "is lost between WorkerPush and worker1: a rule drops the 2nd message" in out
+    assert "pylm-lab: parallel has not ended in 0.5 s: client waits for a message" in errors
+    assert lab.Trace.load(path).check()
+
+
+def test_a_fault_that_never_acts_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "parallel", "--seed", "1", "--fault", "crash('worker1', nth=90)"]) == 0
+    assert capsys.readouterr().out.endswith("\nNo fault has acted.\n\nNothing was lost.\n")
+
+
+def test_a_fault_of_somebody_who_takes_no_part_is_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "parallel", "--seed", "1", "--fault", "drop('clent->Pull')"]) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.splitlines()[-1].endswith("nobody is called 'clent'; did you mean 'client'?")
+
+
+def test_a_trace_of_a_tour_can_be_replayed(
+    tour: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(tour[0] / "trace.jsonl")]) == 0
+    assert capsys.readouterr().out.startswith("The same run, in all of ")
+
+
+def test_replay_tells_the_first_difference_and_exits_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    trace = lab.scenarios["parallel"].run(seed=1)
+    dataclasses.replace(trace, options={"messages": 9, "workers": 2}).save(path)
+    assert main(["replay", str(path)]) == 1
+    assert capsys.readouterr().out.startswith("It first differs at step ")
+
+
+def test_what_is_not_there_to_be_replayed_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "free.jsonl"
+    lab.scenarios["parallel"].run().save(path)
+    assert main(["replay", str(path)]) == 2
+    assert "this trace has no decisions to run along" in capsys.readouterr().err
+    assert main(["replay", str(path), "--trace", str(path)]) == 2
+    assert f"{path} is there already" in capsys.readouterr().err
+
+
+def test_explore_finds_nothing_where_nothing_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "found.jsonl"
+    explore = ["explore", "parallel", "--set", "messages=1", "--budget", "3", "--trace", str(path)]
+    assert main(explore) == 0
+    assert "no schedule broke the check" in capsys.readouterr().out
+    assert not path.exists()
+
+
+def test_explore_saves_what_it_finds_shortened_and_exits_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parallel = lab.scenarios["parallel"]
+
+    def impatient(cluster: lab.Cluster, messages: int = 3) -> list[bytes]:
+        """A scenario that wants the answers in the order of the questions."""
+        answers = parallel.play(cluster, messages=messages)
+        assert answers == [f"worker{2 - n % 2} processed a message".encode() for n in (1, 2, 3)]
+        return answers
+
+    monkeypatch.setattr("pylm_lab.cli.running.get", lambda name: Scenario(impatient))
+    path = tmp_path / "found.jsonl"
+    explore = ["explore", "impatient", "--budget", "300", "--trace", str(path)]
+    assert main([*explore, "--seed", "3"]) == 1
+    out = capsys.readouterr().out
+    assert "a schedule breaks the check" in out
+    assert "seed       3" in out
+    assert out.endswith(f"\nThe trace is in {path}.\n")
+    assert lab.Trace.load(path).decisions
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")

@@ -31,6 +31,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "hop_sent": (PORT, [b"m"], 11),
     "hop_received": (PORT, [b"m"], 12),
     "hop_dropped": (PORT, [b"m"], "a rule", 13),
+    "fault_struck": ("a", PORT, [b"m"], "drop", "a rule drops it", 13),
+    "decided": ("a decision",),
     "hops_sent": (PORT, [[b"k"], [b"n"]], 14),
     "hops_received": (PORT, [[b"k"], [b"n"]], [15, 16]),
 }

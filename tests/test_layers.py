@@ -29,26 +29,31 @@ class Row(NamedTuple):
     libraries: str = ""
 
 
-BASE = "errors hook wire"
-DOOR = "address port loop stamps actor schedule faults"
-RUNS = f"{BASE} persistence arguments {DOOR} parts servers calls clients"
+BASE = "errors hook wire waits"
+DOOR = (
+    "address arrivals line port patience loop stamps clock actor choices turns turnstile schedule "
+    "faults breakage"
+)
+RUNS = f"{BASE} persistence arguments {DOOR} parts servers calls clients tasks"
+CLUSTER = "cluster party joining moves stepping breaking replaying"
 PAINTERS = "draw.figure draw.animation draw.player draw.live"
 DRAWS = f"{BASE} trace graph draw"
 SHOWS = f"{DRAWS} draw.__init__ {PAINTERS}"
 
 #: From what everything knows to what knows everything: no row may name a later one.
 TABLE = (
-    Row("errors", "base"),
+    Row("errors waits", "base"),
     Row("hook", "base"),
     Row("wire", "base"),
     # what runs
     Row("persistence", "runs", "errors"),
     Row("arguments", "runs", "errors"),
-    Row(DOOR, "runs", BASE, "zmq"),
+    Row(DOOR, "runs", f"{BASE} arguments", "zmq"),
     Row("parts", "runs", f"{BASE} persistence arguments {DOOR}", "zmq google"),
     Row(
         "servers calls clients", "runs", f"{BASE} persistence arguments {DOOR} parts", "zmq google"
     ),
+    Row("tasks", "runs", f"{BASE} arguments {DOOR}"),
     Row("remote", "runs", RUNS, "google"),
     # what draws
     Row("trace", "draws", BASE),
@@ -57,25 +62,27 @@ TABLE = (
     Row(PAINTERS, "draws", DRAWS, "matplotlib numpy PIL IPython"),
     Row("draw.__init__", "draws", f"{DRAWS} {PAINTERS}"),
     # who joins both
-    Row("cluster party", "joins", f"{RUNS} trace", "zmq"),
-    Row("scenarios", "joins", f"{RUNS} trace cluster"),
-    Row("explore", "joins", f"{RUNS} trace cluster scenarios"),
-    Row("course", "joins", f"{RUNS} {SHOWS} cluster scenarios explore", "IPython"),
+    Row(CLUSTER, "joins", f"{RUNS} trace", "zmq"),
+    Row("scenarios", "joins", f"{RUNS} trace {CLUSTER}"),
+    Row("rerun", "joins", f"{RUNS} trace {CLUSTER} scenarios"),
+    Row("explore", "joins", f"{RUNS} trace {CLUSTER} scenarios rerun"),
+    Row("course", "joins", f"{RUNS} {SHOWS} {CLUSTER} scenarios rerun explore", "IPython"),
     Row("output", "joins", f"{BASE} trace"),
-    Row("figures", "joins", f"{SHOWS} cluster scenarios"),
-    Row("bench", "joins", f"{RUNS} {SHOWS} cluster", "zmq"),
+    Row("figures", "joins", f"{SHOWS} {CLUSTER} scenarios"),
+    Row("bench", "joins", f"{RUNS} {SHOWS} {CLUSTER}", "zmq"),
     Row(
         "cli __main__",
         "joins",
-        f"{RUNS} {SHOWS} cluster scenarios explore course output figures bench",
+        f"{RUNS} {SHOWS} {CLUSTER} scenarios rerun explore course output figures bench",
     ),
 )
 
 #: (module, what it imports): why. "?" is a name that is worked out when it runs.
 EXCEPTIONS = {
     ("__init__", "?"): "the map of the public names loads each when it is asked for",
-    ("cli", "__init__"): "the version is said there",
+    ("cli.command", "__init__"): "the version is said there",
     ("trace.trace", "graph"): "Trace.graph and Trace.wiring hand on to it, by name, when asked",
+    ("waits", "graph"): "Waits.graph hands on to it, by name, when asked",
 }
 
 PACKAGE = "pylm_lab"

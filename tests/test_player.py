@@ -23,6 +23,8 @@ import pytest
 from builder import Build, message
 
 from pylm_lab.draw.layout import router_scene
+from pylm_lab.draw.metrics import advance
+from pylm_lab.draw.moment import length, midway, point_at
 from pylm_lab.draw.player import Player, document, play
 from pylm_lab.draw.player.frames import Frame, frames
 from pylm_lab.draw.scene import Pill, Text
@@ -291,6 +293,57 @@ def test_a_loss_shows_from_the_step_on_at_which_it_happens() -> None:
     ((item, shows),) = record(play(trace))["losses"]
     assert item.endswith("lost")
     assert shows == [lost[0] + 1]
+
+
+def test_a_loss_inside_shows_beside_its_row_from_its_step_on() -> None:
+    build = run(2).run(3, until="server.Pull:broker")
+    build.fault("server.router:inbound", "drop", b"Pull", b"", message(3))
+    trace = build.run(4, worker="worker2").end()
+    lost = [step.index for step in tell(trace, kinds=EVERY) if step.lost]
+    assert record(play(trace))["losses"] == [[identity("row1.lost"), [lost[0] + 1]]]
+
+
+def faulty() -> Trace:
+    """Message 3 is held back while 4 goes, and then worker2 crashes."""
+    build = run(2).run(3, until="server.WorkerPush:listen_to")
+    build.fault("worker1:pull", "delay", message(3), why="a rule").run(4, worker="worker2")
+    return build.run(3, since="worker1:pull").fault("worker2", "crash", why="a fault").end()
+
+
+def test_faults_are_steps_with_all_that_a_step_has() -> None:
+    trace = faulty()
+    data = record(play(trace))
+    steps = tell(trace, kinds=EVERY)
+    assert {len(column) for column in data["steps"].values()} == {len(steps)}
+    assert [data["texts"][fault] for fault in data["steps"]["fault"] if fault] == ["delay", "crash"]
+    delay, crash = (step.index for step in steps if step.fault)
+    assert data["steps"]["way"][delay] == data["steps"]["way"][delay - 1] >= 0
+    assert data["steps"]["way"][crash] == -1, "an actor goes nowhere"
+    assert data["steps"]["fate"][delay - 1 : delay + 1] == [1, 1], "it stays half-way"
+
+
+def test_what_is_held_back_stays_on_its_way_until_it_is_taken() -> None:
+    trace = faulty()
+    data = record(play(trace))
+    steps = tell(trace, kinds=EVERY)
+    others = [step.index for step in steps if step.number == "4"]
+    (delay,) = (step.index for step in steps if step.fault == "delay")
+    ((way, number, since, until),) = data["delayed"]
+    assert (way, data["numbers"][number]) == (data["steps"]["way"][delay], "3")
+    assert (since, until) == (others[0], others[-1] + 1)
+
+
+def test_what_stays_half_way_covers_no_text() -> None:
+    scene = router_scene(faulty())
+    texts = [item for item in scene.items if isinstance(item, Text)]
+    for link in (("server.WorkerPush", "worker2"), ("server.Pub", "client")):
+        way = scene.runs[link]
+        x, y = point_at(way, length(way) * midway(scene, way))
+        for text in texts:
+            wide = advance(text.text, text.size, text.bold)
+            left = text.x - {"start": 0, "middle": wide / 2, "end": wide}[text.anchor]
+            near = left - 10 < x < left + wide + 10 and text.y - text.size < y < text.y + 10
+            assert not near, text
 
 
 def test_a_long_record_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,18 +19,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylm_lab.errors import LabError, OutputError, TraceFileError
-from pylm_lab.hook import Actor, Kind, Port, Route
+from pylm_lab.hook import Actor, Decision, FaultKind, Kind, Port, Route
 from pylm_lab.trace import Event, Trace, store
 from pylm_lab.trace.records import What
 
 
 def small() -> Trace:
     """A run with a bit of everything in it."""
-    build = Build(schedule="seeded", seed=1, scenario="parallel").master()
+    about: dict[str, Any] = {"schedule": "seeded", "seed": 1, "scenario": "parallel"}
+    build = Build(**about, options={"workers": 2, "messages": 10}).master()
+    build.decide("inject", text="drop").decide("send", "client", "client:push")
     build.run(1).run(2, worker="worker2", until="server.WorkerPush:listen_to")
     build.cross("client:db", "server.Cache:listen_to", message(9, parent=1, clock=5))
     build.cross("server.Cache:listen_to", "client:db", b"caf\xc3\xa9 \xff \xe2\x80\xa8")
     build.drop("server.Pub:listen_to", b"client", message(3), cause="a \ud800 rule")
+    build.send("server.Pub:listen_to", b"client", message(4))
+    build.fault("client:sub", "drop", b"client", message(4), why="a rule drops the 1st message")
+    build.fault("worker1", "crash", why="a rule crashes it")
     build.recorder.actor_failed("worker1", ValueError("<no>\n"), build.tick())
     return build.end()
 
@@ -74,9 +79,11 @@ def test_the_file_is_what_the_module_says(lines: list[str]) -> None:
         "clock": "step",
         "scenario": "parallel",
         "lines": len(lines) - 1,
+        "options": {"messages": 10, "workers": 2},
     }
+    assert '"options":{"messages":10,"workers":2}' in lines[0], "sorted, so equal is the same bytes"
     kinds = [json.loads(line)["is"] for line in lines[1:]]
-    assert kinds == sorted(kinds, key=["actor", "port", "route", "event"].index)
+    assert kinds == sorted(kinds, key=["actor", "port", "route", "event", "decision"].index)
     assert (
         '{"is":"actor","id":"worker1","label":"worker1","role":"worker","kind":"Worker",'
         in lines[7]
@@ -86,14 +93,35 @@ def test_the_file_is_what_the_module_says(lines: list[str]) -> None:
         '"target":"server.WorkerPush"}'
     )
     # Whatever has its default is left out.
-    assert lines[-1] == '{"is":"event","at":69,"what":"stop","actor":"client"}'
+    assert (
+        '"what":"fault","actor":"worker1","text":"a rule crashes it","fault":"crash"}'
+        in lines[kinds.index("decision") - len(small().actors) - 1]
+    )
+    assert lines[-2] == '{"is":"decision","at":32,"kind":"inject","text":"drop"}'
+    assert (
+        lines[-1] == '{"is":"decision","at":32,"kind":"send","actor":"client","port":"client:push"}'
+    )
+
+
+def test_a_file_from_before_there_were_options_is_read(tmp_path: Path, lines: list[str]) -> None:
+    header = json.loads(lines[0])
+    del header["options"]
+    header["lines"] -= 2
+    old = [json.dumps(header), *(line for line in lines[1:] if '"is":"decision"' not in line)]
+    path = tmp_path / "old.jsonl"
+    path.write_text("\n".join(old), encoding="utf-8")
+    found = Trace.load(path)
+    assert (found.options, found.decisions) == ({}, ())
+    assert found.events == small().events
 
 
 def test_the_module_documents_every_field_and_every_word() -> None:
     text = store.__doc__ or ""
     parts = re.split(r'`"is": "(\w+)"`', text)
     told = dict(zip(parts[1::2], parts[2::2], strict=True))
-    for name, record in (("actor", Actor), ("port", Port), ("route", Route), ("event", Event)):
+    kinds = {"actor": Actor, "port": Port, "route": Route, "event": Event, "decision": Decision}
+    assert set(told) == set(kinds)
+    for name, record in kinds.items():
         names = re.findall(r"^(\w+)  ", told[name], re.MULTILINE)
         assert names == [field.name for field in dataclasses.fields(record)]
     header = re.findall(r"^(\w+)  ", parts[0], re.MULTILINE)
@@ -106,11 +134,14 @@ def test_the_module_documents_every_field_and_every_word() -> None:
         "scenario",
         "lines",
         "forgotten",
+        "options",
     ]
     for what in get_args(What):
         assert f"`{what}`" in told["event"]
     for role in get_args(get_type_hints(Actor)["role"]):
         assert f"`{role}`" in told["actor"]
+    for fault in get_args(FaultKind):
+        assert f"`{fault}`" in told["event"]
 
 
 def test_the_same_trace_is_the_same_bytes(tmp_path: Path) -> None:
@@ -177,21 +208,24 @@ def traces(draw: st.DrawFn) -> Trace:
     for at in range(draw(st.integers(0, 4))):
         what = draw(st.sampled_from(get_args(What)))
         port = draw(st.sampled_from(ports))
-        hop = what in ("send", "receive", "drop")
+        hop = what in ("send", "receive", "drop") or (what == "fault" and draw(st.booleans()))
+        bare = what in ("start", "stop", "fail") or (what == "fault" and not hop)
         events.append(
             Event(
                 at=draw(st.integers(-(1 << 63), (1 << 64) - 1)),
                 what=what,
                 actor=port.actor,
-                port="" if what in ("start", "stop", "fail") else port.id,
+                port="" if bare else port.id,
                 kind=draw(st.sampled_from(words)) if hop else "",
                 message=draw(TEXT),
                 clock=at,
                 sizes=tuple(draw(st.lists(st.integers(0, 9), max_size=3))),
                 excerpt=draw(TEXT),
                 text=draw(TEXT),
+                fault=draw(st.sampled_from(get_args(FaultKind))) if what == "fault" else "",
             )
         )
+    decisions = st.builds(Decision, at=st.integers(0, 99), kind=TEXT, actor=TEXT, port=TEXT)
     return Trace(
         actors=tuple(actors),
         ports=tuple(ports),
@@ -200,6 +234,8 @@ def traces(draw: st.DrawFn) -> Trace:
         schedule=draw(TEXT),
         seed=draw(st.none() | st.integers()),
         clock=draw(st.sampled_from(["ns", "step"])),
+        options=draw(st.dictionaries(TEXT, st.integers(-(1 << 63), (1 << 64) - 1), max_size=3)),
+        decisions=tuple(draw(st.lists(decisions, max_size=3))),
     )
 
 
@@ -346,6 +382,12 @@ def test_a_newer_version_is_told_with_what_to_do(tmp_path: Path, lines: list[str
         ("lines", 9999, "the file ends here, but its header announces 9999 lines"),
         ("lines", -1, "the header announces -1 lines after it, and this is one more"),
         ("colour", "red", '"colour" is no field of this line; there are format, version'),
+        ("options", 3, "`options` is 3. It should be an object whose values are integers"),
+        ("options", ["workers"], '`options` is ["workers"]. It should be an object'),
+        ("options", {"workers": "2"}, '`options` is {"workers": "2"}. It should be an integer'),
+        ("options", {"workers": True}, "It should be an integer"),
+        ("options", {"workers": 1 << 64}, "It should be an integer of at most 64 bits"),
+        ("lines", 5, "the header announces 5 lines after it, and this is one more"),
     ],
 )
 def test_a_header_is_held_to_its_fields(
@@ -387,6 +429,13 @@ def test_a_header_is_held_to_its_fields(
         ("event", "port", "no:port", '`port` is "no:port", which no line above declares'),
         ("event", "actor", "nobody", '`actor` is "nobody", but no line above declares an actor'),
         ("event", "actor", "client", '"server.router:inbound" is one of "server.router", not of'),
+        ("event", "fault", "drop", 'an event whose `what` is "bind" has no `fault`'),
+        ("event", "fault", "gift", '`fault` is "gift". It should be one of "drop", "delay"'),
+        ("event", "what", "fault", 'an event whose `what` is "fault" needs `fault`'),
+        ("decision", "at", "1", '`at` is "1". It should be an integer'),
+        ("decision", "kind", None, "`kind` is null. It should be text"),
+        ("decision", "actor", 1, "`actor` is 1. It should be text"),
+        ("decision", "fault", "drop", '"fault" is no field of this line; there are at, kind'),
         ("event", "sizes", 3, "`sizes` is 3. It should be a list of integers"),
         ("event", "sizes", ["3"], "It should be an integer"),
         ("event", "sizes", [-3], "a list of integers that are not negative"),
@@ -408,8 +457,25 @@ def test_a_line_is_held_to_its_fields(
         assert text.startswith(f", line {number}: ")
 
 
+@pytest.mark.parametrize(("change"), [{"port": ""}, {"kind": ""}])
+def test_a_fault_is_at_a_port_with_frames_or_at_neither(
+    tmp_path: Path, lines: list[str], change: dict[str, str]
+) -> None:
+    number = next(n for n, text in enumerate(lines, 1) if '"what":"fault"' in text)
+    record = json.dumps({**json.loads(lines[number - 1]), **change})
+    text = refused(tmp_path / "t", with_line(lines, number, record))
+    assert f", line {number}: a fault has `port` and `kind` where it acts on frames" in text
+
+
 def test_a_field_that_is_missing_is_named(tmp_path: Path, lines: list[str]) -> None:
-    for line, field in (("actor", "role"), ("port", "outer"), ("route", "target"), ("event", "at")):
+    required = {
+        "actor": "role",
+        "port": "outer",
+        "route": "target",
+        "event": "at",
+        "decision": "kind",
+    }
+    for line, field in required.items():
         number = next(n for n, text in enumerate(lines, 1) if f'{{"is":"{line}"' in text)
         record = json.loads(lines[number - 1])
         del record[field]

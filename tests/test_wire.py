@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,3 +114,106 @@ def test_fields_of_later_versions_are_passed_over() -> None:
 
 def test_text_that_is_no_utf_8_is_shown_with_escapes() -> None:
     assert wire.fields(b"\x22\x03a\xffb").function == "a\\xffb"
+
+
+#: Fields that messages of a later version may have: before, between and behind those of today.
+UNKNOWN = st.sampled_from(
+    [b"", b"\x7a\x03new", b"\x79" + bytes(8), b"\x7d" + bytes(4), b"\x78\x96\x01", b"\xfa\x01\x01x"]
+)
+CHANGES = st.one_of(
+    st.tuples(st.just("stage"), st.integers(-(1 << 63), (1 << 63) - 1)),
+    st.tuples(
+        st.sampled_from(["pipeline", "client", "function", "cache"]),
+        st.text(max_size=200) | st.text(max_size=20).map(str.encode),
+    ),
+    st.tuples(st.just("payload"), st.binary(max_size=300) | st.text(max_size=20)),
+)
+
+
+def with_field(message: PalmMessage, field: str, value: bytes | str | int) -> PalmMessage:
+    """The message as protobuf itself changes it."""
+    changed = PalmMessage()
+    changed.CopyFrom(message)
+    text = value.encode() if isinstance(value, str) else value
+    if field == "payload":
+        assert isinstance(text, bytes)
+        changed.payload = text
+    else:
+        setattr(changed, field, text.decode() if isinstance(text, bytes) else text)
+    return changed
+
+
+@given(MESSAGES, STAMPS, UNKNOWN, CHANGES)
+def test_one_field_is_replaced_and_nothing_else(
+    message: PalmMessage, stamp: Stamp, unknown: bytes, change: tuple[str, bytes | str | int]
+) -> None:
+    plain = message.SerializeToString() + unknown
+    changed = wire.replace(plain, *change)
+    stamped = wire.replace(wire.write_stamp(plain, stamp), *change)
+    assert stamped == wire.write_stamp(changed, stamp)
+    assert wire.read_stamp(stamped) == stamp
+    wanted = with_field(PalmMessage.FromString(plain), *change)
+    assert PalmMessage.FromString(changed) == wanted
+    assert PalmMessage.FromString(changed).SerializeToString() == wanted.SerializeToString()
+    assert PalmMessage.FromString(stamped).payload == wanted.payload
+    assert changed.endswith(unknown)
+
+
+@given(MESSAGES, UNKNOWN, CHANGES, CHANGES)
+def test_the_last_of_two_replacements_counts_and_the_field_is_there_once(
+    message: PalmMessage,
+    unknown: bytes,
+    one: tuple[str, bytes | str | int],
+    other: tuple[str, bytes | str | int],
+) -> None:
+    plain = unknown + message.SerializeToString()
+    both = wire.replace(wire.replace(plain, *one), *other)
+    assert PalmMessage.FromString(both) == with_field(
+        with_field(PalmMessage.FromString(plain), *one), *other
+    )
+    assert wire.replace(both, *other) == both
+
+
+@pytest.mark.parametrize("field", wire.FIELDS)
+def test_a_field_that_comes_twice_is_replaced_as_a_whole(field: str) -> None:
+    message = PalmMessage(
+        pipeline="p", client="c", stage=2, function="server.foo", cache="k", payload=b"x"
+    )
+    twice = message.SerializeToString() * 2
+    value: int | str = 7 if field == "stage" else "other"
+    changed = PalmMessage.FromString(wire.replace(twice, field, value))
+    assert changed == with_field(message, field, value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"1",  # an acknowledgement
+        b"128",
+        b"no message",
+        b"\x0f",
+        b"\x08",
+        b"\x32",
+        b"\x32\x7fshort",
+        b"\x39abc",
+        b"\x3dab",
+        b"\xff" * 12,
+    ],
+)
+@pytest.mark.parametrize("field", ["pipeline", "payload"])
+def test_bytes_that_are_no_message_have_no_field_to_replace(data: bytes, field: str) -> None:
+    assert wire.replace(data, field, b"other") == data
+    stamped = wire.write_stamp(data, Stamp(1, 2, 3))
+    assert wire.replace(stamped, field, b"other") == stamped
+
+
+@given(st.binary(max_size=60), CHANGES)
+def test_no_bytes_are_too_strange_to_be_changed(
+    data: bytes, change: tuple[str, bytes | str | int]
+) -> None:
+    try:
+        message = PalmMessage.FromString(data)
+    except DecodeError:
+        wire.replace(data, *change)
+    else:
+        assert PalmMessage.FromString(wire.replace(data, *change)) == with_field(message, *change)

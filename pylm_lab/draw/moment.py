@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from pylm_lab.draw.scene import Box, Disc, Line, Link, Pill, Point, Scene
-from pylm_lab.draw.story import Step
+from pylm_lab.draw.metrics import advance
+from pylm_lab.draw.scene import Badge, Box, Disc, Line, Link, Pill, Point, Scene, Text
+from pylm_lab.draw.story import HeldBack, Step
 
 __all__ = [
     "Place",
@@ -20,6 +21,7 @@ __all__ = [
     "is_lost_on",
     "length",
     "losses",
+    "midway",
     "places",
     "point_at",
     "run_of",
@@ -30,6 +32,9 @@ __all__ = [
 _APART = 16.0
 #: A line that ends this near to a run is covered by its glow, px.
 _NEAR = 7.0
+#: Room that a message on its way takes to each side, px; and where it may stay, as shares of it.
+_ROOM = 12.0
+_STOPS = (0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65, 0.7, 0.3, 0.75, 0.25, 0.8)
 
 
 class Place(NamedTuple):
@@ -41,7 +46,7 @@ class Place(NamedTuple):
     dy: float
 
 
-def run_of(scene: Scene, step: Step) -> tuple[Point, ...]:
+def run_of(scene: Scene, step: Step | HeldBack) -> tuple[Point, ...]:
     """The way that the message of a step takes; empty where the scene does not show it.
 
     Where nobody knows who would have received it, it is the first of the ways that it may have
@@ -78,14 +83,53 @@ def wires_under(scene: Scene, run: Sequence[Point]) -> tuple[str, ...]:
 
 
 def losses(scene: Scene) -> Mapping[str, tuple[Link, ...]]:
-    """The pills that count what was lost: id → the links on whose ways they stand."""
+    """The pills that count what was lost: id → the links on whose ways they stand.
+
+    For one beside a row of the table: the row, and the way from its source into the router.
+    """
     found: dict[str, tuple[Link, ...]] = {}
+    by_row = {f"{ids[0].rpartition('.')[0]}.lost": row for row, ids in scene.rows.items()}
     for item in scene.items:
-        if isinstance(item, Pill) and item.role == "lost" and item.text:
+        if isinstance(item, Pill) and item.id in by_row:
+            row = source, target = by_row[item.id]
+            # What did not reach the router is counted with the first row that could have led on.
+            first = next(each for each in scene.rows if each[0] == source) == row
+            ways = [
+                way for way in scene.runs if way[0] == source and (way[1], target) in scene.runs
+            ]
+            found[item.id] = (row, *(ways if first else ()))
+        elif isinstance(item, Pill) and item.role == "lost" and item.text:
             away = {link: _distance((item.x, item.y), run) for link, run in scene.runs.items()}
             least = min(away.values(), default=0.0)
             found[item.id] = tuple(link for link, d in away.items() if d < least + 0.5)
     return found
+
+
+def midway(scene: Scene, run: Sequence[Point]) -> float:
+    """Where on its way stays what does not arrive, as a share of the way.
+
+    In the middle, or as near to it as it covers no text, count or number.
+    """
+    texts = list(_texts(scene))
+    for share in _STOPS:
+        x, y = point_at(run, length(run) * share)
+        if not any(a - _ROOM < x < c + _ROOM and b - _ROOM < y < d + _ROOM for a, b, c, d in texts):
+            return share
+    return _STOPS[0]
+
+
+def _texts(scene: Scene) -> Iterator[tuple[float, float, float, float]]:
+    """Left, top, right and bottom of whatever is to be read."""
+    for item in scene.items:
+        if isinstance(item, Text):
+            wide = advance(item.text, item.size, item.bold)
+            left = item.x - {"start": 0.0, "middle": wide / 2, "end": wide}[item.anchor]
+            yield left, item.y - 0.8 * item.size, left + wide, item.y + 0.2 * item.size
+        elif isinstance(item, Pill):
+            w, h = item.w / 2, item.h / 2
+            yield item.x - w, item.y - h, item.x + w, item.y + h
+        elif isinstance(item, Badge):
+            yield item.x - item.r, item.y - item.r, item.x + item.r, item.y + item.r
 
 
 def _overlap(a: Point, b: Point, c: Point, d: Point) -> bool:
@@ -103,9 +147,11 @@ def _overlap(a: Point, b: Point, c: Point, d: Point) -> bool:
 
 
 def is_lost_on(step: Step, links: Collection[Link]) -> bool:
-    """Was the step's message lost on one of these links, as far as is known?"""
+    """Was the step's message lost on one of these links or rows, as far as is known?"""
+    if not step.lost or step.kind not in ("message", "request"):
+        return False
     sources = [source for source, _ in links]
-    return step.lost and (step.link in links or (not step.target and step.source in sources))
+    return step.link in links or step.row in links or (not step.target and step.source in sources)
 
 
 def _distance(point: Point, run: Sequence[Point]) -> float:

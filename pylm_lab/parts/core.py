@@ -166,7 +166,7 @@ class Inbound(Part):
 
     def wish(self, ports: tuple[Port, ...], sending: Port | None) -> str:
         if sending is None and ports == (self.broker,):
-            return f"credit at {self.broker.id}: {self._in_flight()} not done yet"
+            return f"credit at {self.broker.id} ({self._in_flight()} not done yet)"
         return super().wish(ports, sending)
 
     def _in_flight(self) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import Any, Literal, Self, TypeVar
 
 import zmq
 
 from pylm_lab import hook
 from pylm_lab.actor import Actor, Run
+from pylm_lab.clock import Clock, steady
 from pylm_lab.errors import PayloadError, RunError, WiringError
 from pylm_lab.parts.core import Inbound, Outbound, Part
 from pylm_lab.parts.routing import WINDOW, Router, zmq_context
@@ -194,9 +196,22 @@ class Plan:
         self.context = self.shared.context = run.context or self.context
         self.shared.gate, self.shared.seed = run.gate, run.seed
         self.shared.transport = run.transport
+        self.shared.places, self.shared.breakage = run.places, run.breakage
+        self.shared.waiting = run.waiting
+        self.logger = steady(self.logger, run.gate)
         self._guests = self.shared.hooks.exchange(self._guests, run.hooks)
         for actor in self.actors:
             actor.context = self.context
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of its run, for functions of its user's that one of its parts calls.
+
+        Raises:
+            RunError: it is asked to wait in a thread that is none of its own.
+        """
+        here = threading.current_thread()
+        return Clock(next((actor for actor in self.actors if actor.thread is here), self.router))
 
     def declare(self, hooks: hook.Hook) -> None:
         """Tell the hook what is wired here, without starting anything.
@@ -204,12 +219,13 @@ class Plan:
         Raises:
             WiringError: a route names no outbound part.
         """
-        self._name_actors()
+        self.name_actors()
         self.router.table.check()
         for actor in self.actors:
             actor.declare(hooks)
 
-    def _name_actors(self) -> None:
+    def name_actors(self) -> None:
+        """Give its actors their ids and addresses."""
         for actor in self.actors:
             actor.id = f"{self.id}.{actor.name}"
             actor.server = self.id

@@ -216,6 +216,12 @@ class Router(Actor):
 
         self.emit_many(self.outbound, out, refused=refused)
 
+    def waits_on(self, ports: tuple[Port, ...], sending: Port | None) -> list[str]:
+        late = [part for part in self.table.outbound.values() if part.owed]
+        if sending is None and ports == (self.outbound,) and late:
+            return [self.part_ids.get(part.name, part.name) for part in late]
+        return super().waits_on(ports, sending)
+
     def wish(self, ports: tuple[Port, ...], sending: Port | None) -> str:
         if sending is None and ports == (self.outbound,):
             late = [part.name for part in self.table.outbound.values() if part.owed]

@@ -90,7 +90,7 @@ class ServerTemplate(Plan):
         self._was_opened = True
         self.reason = self.failure = None
         self._done.clear()
-        self._name_actors()
+        self.name_actors()
         try:
             for actor in self.actors:
                 actor.enter(self.shared)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
@@ -187,16 +186,16 @@ class PubService(Outbound):
     ) -> tuple[Port, list[list[bytes]]]:
         # While something is held there is a time at which to give it up.
         while self._held:
-            left = max(0.0, self._held[0].until - self._time())
+            left = max(0.0, self._held[0].until - self.seconds())
             try:
                 return super().drain(ports, most, left, sending)
             except NoAnswer:
-                self._give_up(lambda held: held.until <= self._time())
+                self._give_up(lambda held: held.until <= self.seconds())
         return super().drain(ports, most, timeout, sending)
 
     def heard(self, port: Port, frames: list[bytes]) -> None:
         subscribed, topic = frames[0][:1] == b"\1", frames[0][1:]
-        self.hooks.subscription_seen(port.declared, topic, subscribed, self.clock())
+        self.hooks.subscription_seen(port.declared, topic, subscribed, self.moment())
         self._topics[topic] += 1 if subscribed else -1
         if self._topics[topic] <= 0:
             del self._topics[topic]
@@ -270,7 +269,7 @@ class PubService(Outbound):
         elif topic in self._known:
             self.listen_to.drop(frames, "nobody is subscribed to its topic any more")
         else:
-            self._held.append(_Held(self._time() + HOLD_SECONDS, frames))
+            self._held.append(_Held(self.seconds() + HOLD_SECONDS, frames))
             if len(self._held) > HOLD_MESSAGES:
                 surplus = itertools.count(len(self._held) - HOLD_MESSAGES, -1)
                 self._give_up(lambda _: next(surplus) > 0)
@@ -291,9 +290,6 @@ class PubService(Outbound):
             told = cause.format(name=self.name, topic=topic)
             self.listen_to.drop(frames, told)
             self.logger.warning("%s: %s", self.id, told)
-
-    def _time(self) -> float:
-        return time.monotonic() if self.gate is None else self.gate.time
 
 
 class RepBypassService(BypassInbound):

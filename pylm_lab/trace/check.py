@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pylm_lab.hook import Kind
-from pylm_lab.trace.finding import INVARIANTS, Finding, invariant
+from pylm_lab.trace.facts import to_nobody
+from pylm_lab.trace.finding import Finding, invariant
 from pylm_lab.trace.records import Link
-from pylm_lab.trace.rules import to_nobody  # and with it the rules themselves
+from pylm_lab.trace.rules import INVARIANTS  # all that there are, so the modules of all of them
 
 if TYPE_CHECKING:
     from pylm_lab.trace.trace import Trace

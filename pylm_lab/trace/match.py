@@ -6,6 +6,8 @@
 2. A publication is one send with a receive at each subscriber; the count is kept for each.
 3. A receive is never matched to a later send. What matches nothing is a hop of its own: nothing is
    explained away.
+4. A fault is no hop. What it dropped never came; what it doubled came from where it was sent, once
+   more than that.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pylm_lab.hook import Actor, Port
+from pylm_lab.trace.faults import HOLDS, Faults
 from pylm_lab.trace.links import Links
-from pylm_lab.trace.records import Event, Hop
+from pylm_lab.trace.records import HOPS, Event, Hop
 
 __all__ = ["READY", "match", "pairs"]
 
@@ -46,7 +49,8 @@ def match(
     """The hops of a run, in the order in which they begin, from its events in their final order."""
     reading = _Reading(ports, actors, events)
     arrivals: dict[int, list[int]] = defaultdict(list)
-    for arrival, send in reading.pairs().items():
+    came_from = reading.pairs()
+    for arrival, send in came_from.items():
         if send < arrival:
             arrivals[send].append(arrival)
     matched = {n for group in arrivals.values() for n in group}
@@ -56,13 +60,16 @@ def match(
     open_: dict[tuple[str, _Key], deque[list[int]]] = defaultdict(deque)
     for n, event in enumerate(events):
         audience.read(event)
-        if not event.kind or n in matched:
+        if event.what not in HOPS or n in matched:
             continue
         if event.what == "send":
             got = arrivals.get(n, ())
             reached = {events[a].port for a in got}
             ends = [(events[a].actor, a) for a in got]
-            ends += [(actor, -1) for actor in audience.missed(event, reached)]
+            missed = audience.missed(event, reached)
+            if missed == [""]:
+                missed = [reading.came_to(event)]
+            ends += [(actor, -1) for actor in missed]
             unreceived = []
             for target, a in sorted(ends):
                 if a < 0:
@@ -72,7 +79,9 @@ def match(
                 open_[event.port, reading.keys[n]].append(unreceived)
         elif event.what == "receive":
             dropped = reading.given_up.get(n)
-            hops.append(_hop(event, target=event.actor, received=n, dropped=dropped))
+            twin = came_from.get(reading.faults.first.get(n, -1))
+            source = "" if twin is None else events[twin].actor
+            hops.append(_hop(event, source=source, target=event.actor, received=n, dropped=dropped))
         elif n in reading.at_receiver:
             if n not in reading.after_receive:
                 hops.append(_hop(event, target=event.actor, dropped=n))
@@ -142,13 +151,21 @@ class _Reading:
         #: Drops at the receiving port, and those among them that follow a receive.
         self.at_receiver: set[int] = set()
         self.after_receive: set[int] = set()
+        self.faults = Faults.of(events)
+        #: Who a message had come to when a fault held it back: link, kind, message → actor.
+        self._held = {
+            (self._links[event.port], event.kind, event.message): event.actor
+            for event in events
+            if event.fault in HOLDS and event.message
+        }
         self._read()
 
     def _read(self) -> None:
         dropping = {event.port for event in self._events if event.what == "drop"}
-        received: dict[tuple[str, _Key], list[int]] = defaultdict(list)
+        # At a router the same message may come from two parts.
+        received: dict[tuple[str, _Key, str], list[int]] = defaultdict(list)
         for n, event in enumerate(self._events):
-            if not event.kind:
+            if event.what not in HOPS:
                 continue
             key = self._key(event)
             if event.port in dropping:
@@ -156,12 +173,16 @@ class _Reading:
             if event.what == "send":
                 self.sends[key].append(n)
             elif event.what == "receive":
-                self.arrivals[key].append(n)
+                if n not in self.faults.doubled:
+                    self.arrivals[key].append(n)
                 if event.port in dropping:
-                    received[event.port, key].append(n)
+                    received[event.port, key, event.peer].append(n)
+            elif n in self.faults.dropped:
+                self.at_receiver.add(n)
+                self.arrivals[key].append(n)
             else:
                 port = self.ports[event.port]
-                before = received[event.port, key]
+                before = received[event.port, key, event.peer]
                 if event.kind == port.receives and (before or event.kind != port.sends):
                     self.at_receiver.add(n)
                     if before:
@@ -179,6 +200,10 @@ class _Reading:
         if event.kind == "credit":
             return link, "credit", self.part(event), ""
         return link, event.kind, event.message, event.topic
+
+    def came_to(self, send: Event) -> str:
+        """Who held back what was sent and never received, because of a fault; or nobody."""
+        return self._held.get((self._links[send.port], send.kind, send.message), "")
 
     def part(self, event: Event) -> str:
         """Which part it is between that part and its router; empty on an outer link."""

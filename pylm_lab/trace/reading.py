@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Literal, NoReturn
 
-from pylm_lab.hook import Actor, Port, Route
-from pylm_lab.trace.records import Event
+from pylm_lab.hook import Actor, Decision, Port, Route
+from pylm_lab.trace.records import HOPS, Event
 from pylm_lab.trace.schema import Fault, Schema, shown
 from pylm_lab.trace.trace import Trace
 
 __all__ = [
     "ACTOR",
+    "DECISION",
     "EVENT",
     "FORMAT",
     "HEADER",
@@ -47,11 +48,11 @@ class Header:
     scenario: str
     lines: int
     forgotten: int = 0
+    options: dict[str, int] = field(default_factory=dict)
 
 
 HEADER, ACTOR, PORT = Schema(Header), Schema(Actor), Schema(Port)
-ROUTE, EVENT = Schema(Route), Schema(Event)
-_HOPS = frozenset({"send", "receive", "drop"})
+ROUTE, EVENT, DECISION = Schema(Route), Schema(Event), Schema(Decision)
 _NO_PORT = frozenset({"start", "stop", "fail"})
 
 
@@ -66,6 +67,7 @@ class Reading:
         self._ports: dict[str, Port] = {}
         self._routes: list[Route] = []
         self._events: list[Event] = []
+        self._decisions: list[Decision] = []
 
     def read(self, file: IO[bytes] | gzip.GzipFile) -> None:
         """Read it all, line by line."""
@@ -74,6 +76,7 @@ class Reading:
             "port": self._port,
             "route": self._route,
             "event": self._event,
+            "decision": self._decision,
         }
         while data := file.readline(LONGEST + 1):
             self.line += 1
@@ -111,6 +114,8 @@ class Reading:
             seed=header.seed,
             clock=header.clock,
             scenario=header.scenario,
+            options=header.options,
+            decisions=tuple(self._decisions),
             forgotten=header.forgotten,
         )
 
@@ -148,9 +153,21 @@ class Reading:
                     f"port {shown(event.port)} is one of {shown(port.actor)}, not of"
                     f" {shown(event.actor)}. Correct `port` or `actor`"
                 )
-        _fits("port", event.what, has=bool(event.port), needs=event.what not in _NO_PORT)
-        _fits("kind", event.what, has=bool(event.kind), needs=event.what in _HOPS)
+        strikes = event.what == "fault"
+        _fits("fault", event.what, has=bool(event.fault), needs=strikes)
+        if strikes and bool(event.port) is not bool(event.kind):
+            raise Fault(
+                "a fault has `port` and `kind` where it acts on frames, and neither where it acts"
+                " on the actor. Correct one of them"
+            )
+        if not strikes:
+            _fits("port", event.what, has=bool(event.port), needs=event.what not in _NO_PORT)
+            _fits("kind", event.what, has=bool(event.kind), needs=event.what in HOPS)
         self._events.append(event)
+
+    def _decision(self, record: dict[str, Any]) -> None:
+        # A caller's thread takes turns too, and no line declares it.
+        self._decisions.append(DECISION.read(record))
 
     def _known(self, field: str, actor: str) -> None:
         if actor not in self._actors:

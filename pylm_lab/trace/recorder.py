@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from pylm_lab import wire
-from pylm_lab.hook import Actor, Hook, Kind, Port, Route
+from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Kind, Port, Route
 from pylm_lab.trace.match import READY, pairs
 from pylm_lab.trace.records import Event, What
 from pylm_lab.trace.tape import Row, Tape, rows
@@ -30,6 +30,7 @@ TEXT = 500
 
 _PUBSUB = frozenset({"PUB", "XPUB", "SUB", "XSUB"})
 _STAMPED = ("message", "request")
+_COMES = ("receive", "fault")
 
 
 class Recorder(Hook):
@@ -41,8 +42,10 @@ class Recorder(Hook):
     Args:
         limit: keep the last so many events of each actor, for a run of any length; `dropped`
             counts the others. The trace begins where all of them are known. None: keep everything.
+            Decisions are all kept, whatever the limit: without its first ones a run can't be run
+            along them again.
         precise: read the clock for every hop, instead of once for what came or went together.
-        schedule, seed, clock, scenario: what the trace says of itself.
+        schedule, seed, clock, scenario, options: what the trace says of itself.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Recorder(Hook):
         seed: int | None = None,
         clock: Literal["ns", "step"] = "ns",
         scenario: str = "",
+        options: Mapping[str, int] | None = None,
     ) -> None:
         if limit is not None and (
             isinstance(limit, bool) or not isinstance(limit, int) or limit < 1
@@ -61,17 +65,25 @@ class Recorder(Hook):
             raise ValueError(f"limit={limit!r}: a number of events to keep, at least 1, or None")
         self.precise = precise
         self._limit = limit
-        self._about = {"schedule": schedule, "seed": seed, "clock": clock, "scenario": scenario}
+        self._about: dict[str, Any] = {
+            "schedule": schedule,
+            "seed": seed,
+            "clock": clock,
+            "scenario": scenario,
+            "options": options or {},
+        }
         self._actors: dict[str, Actor] = {}
         self._ports: dict[str, Port] = {}
         self._routes: dict[tuple[str, int], Route] = {}
         self._tapes: dict[str, Tape] = {}
+        self._decisions: list[Decision] = []
         #: How much was heard when the trace was last told, and that trace.
         self._told: tuple[tuple[int, ...], Trace] | None = None
 
     def about(self, **about: Any) -> None:
-        """Let the trace say this of itself: `schedule`, `seed`, `clock` and `scenario`."""
+        """Let the trace say this of itself: `schedule`, `seed`, `clock`, `scenario`, `options`."""
         self._about.update(about)
+        self._told = None
 
     @property
     def trace(self) -> Trace:
@@ -83,11 +95,12 @@ class Recorder(Hook):
         kept = {actor: tape.copy() for actor, tape in list(self._tapes.items())}
         declared = len(self._actors), len(self._ports), len(self._routes)
         dropped = self.dropped
-        heard = (dropped, sum(map(len, kept.values())), *declared)
-        if self._told is None or self._told[0] != heard:
+        heard = (dropped, sum(map(len, kept.values())), len(self._decisions), *declared)
+        told = self._told
+        if told is None or told[0] != heard:
             found = {actor: list(rows(own)) for actor, own in kept.items()}
-            self._told = heard, self._tell(*self._from_one_time(found, dropped))
-        return self._told[1]
+            told = self._told = heard, self._tell(*self._from_one_time(found, dropped))
+        return told[1]
 
     @property
     def dropped(self) -> int:
@@ -103,7 +116,9 @@ class Recorder(Hook):
         for tape in list(self._tapes.values()):
             found.update(tape.gone)
             found.update(
-                (row.port.id, row.what) for row in rows(tape.copy()) if row.port and row.frames
+                (row.port.id, row.what)
+                for row in rows(tape.copy())
+                if row.port and row.frames and row.what != "fault"
             )
         return found
 
@@ -143,8 +158,9 @@ class Recorder(Hook):
             ports=ports,
             routes=tuple(self._routes.values()),
             events=tuple(merge(events, causes, list(self._actors))),
+            decisions=tuple(self._decisions),
             forgotten=forgotten,
-            **self._about,  # type: ignore[arg-type]
+            **{**self._about, "options": dict(self._about["options"])},
         )
 
     # What is declared
@@ -219,18 +235,35 @@ class Recorder(Hook):
     def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
         self._tape(port.actor).hops("drop", port, [frames], at, cause[:TEXT])
 
+    def fault_struck(
+        self,
+        actor: str,
+        port: Port | None,
+        frames: list[bytes],
+        fault: FaultKind,
+        why: str,
+        at: int,
+    ) -> None:
+        self._tape(actor).fault(fault, port, frames, at, why[:TEXT])
+
+    def decided(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+
 
 def _events(actor: str, kept: Iterable[Row], start: int) -> Iterator[Event]:
     """Decode the rows of one actor; times count from `start`."""
+    #: The last frame that each port has received, or was about to receive when a fault struck it.
     received: dict[str, bytes] = {}
     for row in kept:
         at = row.at - start
         if row.port is None or not row.frames:
-            port = row.port.id if row.port else ""
-            yield Event(at=at, what=row.what, actor=actor, port=port, text=row.text)
+            port = row.port.id if row.port and row.what != "fault" else ""
+            yield Event(
+                at=at, what=row.what, actor=actor, port=port, text=row.text, fault=row.fault
+            )
             continue
         yield _hop_event(row, row.port, at, received)
-        if row.what == "receive":
+        if row.what in _COMES:
             received[row.port.id] = row.frames[-1]
 
 
@@ -263,6 +296,7 @@ def _hop_event(row: Row, port: Port, at: int, received: dict[str, bytes]) -> Eve
         kind=kind,
         sizes=row.sizes or tuple(map(len, row.frames)),
         text=row.text,
+        fault=row.fault,
         **more,
     )
 
@@ -275,7 +309,7 @@ def _kind(what: What, port: Port, *, stamped: bool, held: bool) -> Kind:
     """
     if what == "send":
         return port.sends or "message"
-    if what == "receive" or held:
+    if what in _COMES or held:
         return port.receives or "message"
     both = (port.sends, port.receives)
     fits = [kind for kind in both if kind and (kind in _STAMPED) == stamped]

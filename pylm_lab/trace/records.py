@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pylm_lab.hook import Kind
+from pylm_lab.hook import FaultKind, Kind
 
-__all__ = ["Event", "Hop", "Link", "What"]
+__all__ = ["HOPS", "Event", "Hop", "Link", "What"]
 
 #: The actors at the two ends of a link, by id: (source, target).
 Link = tuple[str, str]
@@ -29,7 +29,11 @@ What = Literal[
     "send",
     "receive",
     "drop",
+    "fault",
 ]
+
+#: What can happen to a hop. A fault that acts on frames has their fields, but is none of these.
+HOPS: tuple[What, ...] = ("send", "receive", "drop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Event:
     fields from `kind` on are those of hops: `message` and `parent` are ids of 16 hexadecimal digits
     or empty, `sizes` the bytes of each frame, `excerpt` the payload's beginning as text, `peer` the
     routing id that a ROUTER port names, `topic` a publication's first frame. `text` is an address,
-    a topic, a cause or an error, after what the event is.
+    a topic, a cause or an error, after what the event is; `fault` names what a fault does.
     """
 
     at: int
@@ -58,6 +62,7 @@ class Event:
     peer: str = ""
     topic: str = ""
     text: str = ""
+    fault: FaultKind | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +71,9 @@ class Hop:
 
     `source` and `target` are actor ids; `source` is empty when nobody is known to have sent it,
     `target` when nobody received it and the link alone does not tell who would have. `sent`,
-    `received` and `dropped` are positions in `Trace.events`, or None: never sent (given up before),
-    not received (yet), not given up.
+    `received` and `dropped` are positions in `Trace.events`, or None: never sent (given up before,
+    or received once more than it was sent, which is a fault's work), not received (yet), not given
+    up.
     """
 
     kind: Kind

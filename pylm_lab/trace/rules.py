@@ -1,62 +1,29 @@
-"""The invariants that come with the lab.
+"""The invariants that come with the lab; `conservation` has a module of its own.
 
-1. What is still on its way is no loss. When those have ended who could have received it, it is.
-2. Where the other end of a link was not recorded, nothing is claimed about it.
-3. A sentence names the messages, the link and, where the record holds it, the cause. Several
+1. Where the other end of a link was not recorded, nothing is claimed about it.
+2. A sentence names the messages, the link and, where the record holds it, the cause. Several
    messages with one fate are one finding.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from pylm_lab.trace import conservation
 from pylm_lab.trace.excerpt import excerpt
-from pylm_lab.trace.finding import invariant
+from pylm_lab.trace.facts import Blame, ended, receivers, unsubscribed
+from pylm_lab.trace.finding import INVARIANTS, invariant
 from pylm_lab.trace.records import Hop, Link
+from pylm_lab.trace.words import They, name
 
 if TYPE_CHECKING:
     from pylm_lab.trace.trace import Trace
 
-__all__ = ["to_nobody"]
-
-#: Messages that a sentence names; of more it tells how many.
-NAMED = 8
+__all__ = ["INVARIANTS", "conservation"]
 
 _Found = Iterator[tuple[str, Sequence[int]]]
-
-
-@invariant("conservation")
-def _conservation(trace: Trace) -> _Found:
-    """Sent = received + in flight + dropped for a named cause, and nothing comes from nowhere."""
-    ended = _ended(trace)
-    unsubscribed = _unsubscribed(trace)
-    lost: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
-    unsent: dict[str, list[int]] = defaultdict(list)
-    for n, hop in enumerate(trace.hops):
-        if hop.kind != "message" or hop.dropped is not None:
-            continue
-        if hop.received is None:
-            ends = _receivers(trace, hop)
-            if ends and ended.issuperset(ends) and not _left_unread(trace, hop, unsubscribed):
-                lost[hop.source, ends].append(n)
-        elif hop.sent is None and _has_sender(trace, hop):
-            unsent[hop.target].append(n)
-    for (source, ends), hops in lost.items():
-        they, sender = _They.on(trace, hops), _name(trace, source)
-        yield (
-            f"{they} {they.were} sent by {sender} and never received: {they.they} {they.are} lost"
-            f" between {sender} and {_one_of(trace, ends)}.",
-            hops,
-        )
-    for target, hops in unsent.items():
-        they = _They.on(trace, hops)
-        yield (
-            f"{they} {they.were} received by {_name(trace, target)}, but nobody has sent"
-            f" {they.them} there.",
-            hops,
-        )
 
 
 @invariant("answers")
@@ -75,31 +42,32 @@ def _answers(trace: Trace) -> _Found:
         elif asker is not None:
             stray[asker, hop.target].append(n)
         # else: whoever asked it was not recorded
-    ended = _ended(trace)
-    unsubscribed = _unsubscribed(trace)
+    over = ended(trace)
+    left = unsubscribed(trace)
+    blame = Blame(trace)
     missing: dict[tuple[str, _Fate], list[str]] = defaultdict(list)
     for question, asker in family.asked.items():
-        if question not in answered and asker in ended:
+        if question not in answered and asker in over:
             first, last = trace.hops[family.first[question]], trace.hops[family.last[question]]
-            if not _goes_nowhere(trace, last) and not _unwanted(trace, first, last, unsubscribed):
-                missing[asker, _fate(trace, last)].append(question)
+            if not _goes_nowhere(trace, last) and not _unwanted(trace, first, last, left):
+                missing[asker, _fate(trace, last, blame)].append(question)
     for (asker, fate), questions in missing.items():
-        they = _They(trace, questions)
+        they = They(trace, questions)
         yield (
-            f"{they} never came back to {_name(trace, asker)}: {_told(fate, they)}.",
+            f"{they} never came back to {name(trace, asker)}: {_told(fate, they)}.",
             [family.last[question] for question in questions],
         )
     for (asker, target), hops in stray.items():
-        they = _They.on(trace, hops)
+        they = They.on(trace, hops)
         yield (
-            f"{they} reached {_name(trace, target)}, but {_name(trace, asker)} asked for"
+            f"{they} reached {name(trace, target)}, but {name(trace, asker)} asked for"
             f" {they.them}.",
             hops,
         )
     for (target, message), hops in got.items():
         if len(hops) > 1:
             often = "twice" if len(hops) == 2 else f"{len(hops)} times"
-            yield f"{_They(trace, [message])} reached {_name(trace, target)} {often}.", hops
+            yield f"{They(trace, [message])} reached {name(trace, target)} {often}.", hops
 
 
 @invariant("declared links")
@@ -112,7 +80,7 @@ def _declared(trace: Trace) -> _Found:
             strange[hop.link].append(n)
     for (source, target), hops in strange.items():
         yield (
-            f"{_They.on(trace, hops)} went from {_name(trace, source)} to {_name(trace, target)},"
+            f"{They.on(trace, hops)} went from {name(trace, source)} to {name(trace, target)},"
             " but no link was declared between them.",
             hops,
         )
@@ -135,7 +103,7 @@ def _bypass(trace: Trace) -> _Found:
         if bypass := part(hop.link):
             wired.setdefault(bypass, []).append(n)
     for bypass, hops in wired.items():
-        yield f"{_name(trace, bypass)} is a bypass part, but it has a wire to the router.", hops
+        yield f"{name(trace, bypass)} is a bypass part, but it has a wire to the router.", hops
 
 
 @invariant("order")
@@ -154,11 +122,11 @@ def _order(trace: Trace) -> _Found:
             overtaken[hop.link].append((before, n))
     for (source, target), swaps in overtaken.items():
         before, n = swaps[0]
-        slow, fast = _They.on(trace, [before]), _They.on(trace, [n])
+        slow, fast = They.on(trace, [before]), They.on(trace, [n])
         rest = f"; {len(swaps) - 1} more came out of order there" if len(swaps) > 1 else ""
         yield (
-            f"{fast} overtook {slow.lower()} between {_name(trace, source)} and"
-            f" {_name(trace, target)}{rest}.",
+            f"{fast} overtook {slow.lower()} between {name(trace, source)} and"
+            f" {name(trace, target)}{rest}.",
             sorted({position for swap in swaps for position in swap}),
         )
 
@@ -176,64 +144,7 @@ def _failures(trace: Trace) -> _Found:
         elif event.what == "fail":
             hops = [last[event.actor]] if event.actor in last else []
             error = excerpt(event.text, 120).rstrip(".")
-            yield f"{_name(trace, event.actor)} failed: {error}.", hops
-
-
-# What they ask the record
-
-
-def to_nobody(trace: Trace, hop: Hop) -> bool:
-    """A publication that no subscriber was there for."""
-    if hop.sent is None or hop.target or hop.dropped is not None:
-        return False
-    return trace.links.ports[trace.events[hop.sent].port].socket in ("PUB", "XPUB")
-
-
-def _ended(trace: Trace) -> set[str]:
-    """The actors that will receive nothing more: stopped, or never run and disconnected."""
-    runs: dict[str, bool] = {}
-    gone: set[str] = set()
-    for event in trace.events:
-        if event.what in ("start", "stop"):
-            runs[event.actor] = event.what == "start"
-        elif event.what == "disconnect":
-            gone.add(event.actor)
-    if runs and not any(runs.values()):
-        return {actor.id for actor in trace.actors}
-    return {actor.id for actor in trace.actors if not runs.get(actor.id, actor.id not in gone)}
-
-
-def _unsubscribed(trace: Trace) -> dict[str, list[tuple[int, str]]]:
-    """When, and from which topic, each actor has unsubscribed."""
-    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for n, event in enumerate(trace.events):
-        if event.what == "unsubscribe":
-            found[event.actor].append((n, event.text))
-    return found
-
-
-def _left_unread(trace: Trace, hop: Hop, unsubscribed: dict[str, list[tuple[int, str]]]) -> bool:
-    """Its subscriber wanted no more of its topic before it came to it."""
-    assert hop.sent is not None
-    topic = trace.events[hop.sent].topic
-    return any(n > hop.sent and topic.startswith(t) for n, t in unsubscribed.get(hop.target, ()))
-
-
-def _receivers(trace: Trace, hop: Hop) -> tuple[str, ...]:
-    """Who could have received what was sent; nobody where the record does not show any."""
-    if hop.target:
-        return (hop.target,)
-    if hop.sent is None or to_nobody(trace, hop):
-        return ()
-    peers = trace.links.peers(trace.events[hop.sent].port)
-    return tuple(dict.fromkeys(peer.actor for peer in peers if peer.receives == hop.kind))
-
-
-def _has_sender(trace: Trace, hop: Hop) -> bool:
-    """The record shows somebody at the other end who could have sent it."""
-    assert hop.received is not None
-    peers = trace.links.peers(trace.events[hop.received].port)
-    return any(peer.sends == hop.kind for peer in peers)
+            yield f"{name(trace, event.actor)} failed: {error}.", hops
 
 
 class _Family:
@@ -284,19 +195,31 @@ class _Family:
                 yield n, hop
 
 
-#: How a message ended: what happened, by whom, and the cause if one is named.
-_Fate = tuple[str, str, str]
+class _Fate(NamedTuple):
+    """How a message ended: what happened, by whom, the cause if one is named, and on the way where.
+
+    A fault is a cause as well.
+    """
+
+    what: str
+    by: str
+    cause: str = ""
+    to: str = ""
 
 
-def _fate(trace: Trace, last: Hop) -> _Fate:
+def _fate(trace: Trace, last: Hop, blame: Blame) -> _Fate:
     """What became of a message, from its last hop."""
     if last.dropped is not None:
+        fault = blame.of(last)
+        if fault and last.source:
+            return _Fate("lost", last.source, fault, last.target)
         by = last.source if last.lost and last.source else last.target
-        return "given up", by, trace.events[last.dropped].text
+        return _Fate("given up", by, fault or trace.events[last.dropped].text)
     if last.received is None:
-        return "sent", last.source, ""
+        return _Fate("sent", last.source, blame.of(last, receivers(trace, last)))
     role = trace.actor(last.target).role
-    return "unanswered" if role == "worker" else "kept", last.target, ""
+    what = "unanswered" if role == "worker" else "kept"
+    return _Fate(what, last.target, blame.ending(last.target, last.received))
 
 
 def _goes_nowhere(trace: Trace, last: Hop) -> bool:
@@ -306,9 +229,7 @@ def _goes_nowhere(trace: Trace, last: Hop) -> bool:
     return all(route.source != last.source for route in trace.routes)
 
 
-def _unwanted(
-    trace: Trace, first: Hop, last: Hop, unsubscribed: dict[str, list[tuple[int, str]]]
-) -> bool:
+def _unwanted(trace: Trace, first: Hop, last: Hop, left: dict[str, list[tuple[int, str]]]) -> bool:
     """It came as far as its publisher or its asker, who had unsubscribed since asking."""
     if last.received is not None and last.dropped is None:
         return False
@@ -316,68 +237,21 @@ def _unwanted(
     at = trace.links.ports[trace.events[end].port]
     if at.actor != first.source and at.socket not in ("PUB", "XPUB"):
         return False
-    return any(first.begins < n for n, _ in unsubscribed.get(first.source, ()))
+    # Who unsubscribes because nothing came any more has wanted it until then.
+    until = end if last.dropped in trace.faults.dropped else len(trace.events)
+    return any(first.begins < n < until for n, _ in left.get(first.source, ()))
 
 
-def _told(fate: _Fate, they: _They) -> str:
-    what, by, cause = fate
-    who = _name(they.trace, by)
+def _told(fate: _Fate, they: They) -> str:
+    what, by, cause, to = fate
+    who, why = name(they.trace, by), excerpt(cause, 120)
     if what == "given up":
-        return f"{who} gave {they.them} up ({excerpt(cause, 120) or 'no cause is recorded'})"
+        return f"{who} gave {they.them} up ({why or 'no cause is recorded'})"
+    because = f" ({why})" if why else ""
+    if what == "lost":
+        return f"{they.they} {they.are} lost between {who} and {name(they.trace, to)}{because}"
     if what == "sent":
-        return f"{who} sent {they.them}, but nobody received {they.them}"
+        return f"{who} sent {they.them}, but nobody received {they.them}{because}"
     if what == "unanswered":
-        return f"{who} received {they.them} and never answered"
-    return f"{who} received {they.them} and handed {they.them} to nobody"
-
-
-# What they say
-
-
-class _They:
-    """Some messages, and the words that go with one or with several."""
-
-    def __init__(self, trace: Trace, messages: Iterable[str]) -> None:
-        self.trace = trace
-        self._names = [trace.numbers.get(message, "") for message in messages]
-        one = len(self._names) == 1
-        self.were = "was" if one else "were"
-        self.are = "is" if one else "are"
-        self.they = "it" if one else "they"
-        self.them = "it" if one else "them"
-
-    @classmethod
-    def on(cls, trace: Trace, hops: Iterable[int]) -> _They:
-        """The messages of these hops."""
-        return cls(trace, [trace.hops[n].message for n in hops])
-
-    def __str__(self) -> str:
-        names = [name for name in self._names if name]
-        if len(self._names) == 1:
-            return f"Message {names[0]}" if names else "A message without an id"
-        shown, more = names[:NAMED], len(self._names) - min(len(names), NAMED)
-        if not shown:
-            return f"{more} messages without an id"
-        last = f"{more:,} more" if more else shown.pop()
-        return f"Messages {', '.join(shown)} and {last}"
-
-    def lower(self) -> str:
-        """The same in the middle of a sentence."""
-        words = str(self)
-        return words[:1].lower() + words[1:]
-
-
-def _name(trace: Trace, actor: str) -> str:
-    label = trace.labels[actor]
-    if label == "router" and trace.actor(actor).role == "router":
-        return "the router"
-    return excerpt(label, 40, middle=True)
-
-
-def _one_of(trace: Trace, actors: Sequence[str]) -> str:
-    names = [_name(trace, actor) for actor in actors]
-    if len(names) == 1:
-        return names[0]
-    if len(names) > NAMED:
-        return f"one of {len(names)} others"
-    return f"one of {', '.join(names[:-1])} and {names[-1]}"
+        return f"{who} received {they.them} and never answered{because}"
+    return f"{who} received {they.them} and handed {they.them} to nobody{because}"

@@ -41,7 +41,7 @@ class Schema(Generic[T]):
         fields = dataclasses.fields(record)  # type: ignore[arg-type]
         self._record = record
         self._readers = {field.name: _reader(hints[field.name]) for field in fields}
-        self._defaults = tuple((field.name, field.default) for field in fields)
+        self._defaults = tuple((field.name, _default(field)) for field in fields)
         self._required = [n for n, value in self._defaults if value is dataclasses.MISSING]
 
     def write(self, record: T) -> dict[str, Any]:
@@ -72,6 +72,12 @@ class Schema(Generic[T]):
         return self._record(**values)
 
 
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What it is when it is left out; `MISSING` if it may not be."""
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
+
+
 def _reader(hint: Any) -> _Reader:
     """How a value of this type is read."""
     words = _words(hint)
@@ -83,6 +89,7 @@ def _reader(hint: Any) -> _Reader:
         int: _integer,
         int | None: _integer_or_null,
         tuple[int, ...]: _sizes,
+        dict[str, int]: _numbers,
     }
     return by_type[hint]
 
@@ -140,3 +147,9 @@ def _sizes(value: object) -> tuple[int, ...]:
         if _integer(size) < 0:
             raise _Misfit("a list of integers that are not negative")
     return tuple(value)
+
+
+def _numbers(value: object) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise _Misfit("an object whose values are integers")
+    return {name: _integer(number) for name, number in value.items()}

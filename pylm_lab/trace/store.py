@@ -13,17 +13,19 @@ Line 1, the header, has these fields:
 =========  =========================================================================================
 format     `"pylm_lab trace"`
 version    `1`. A reader refuses a version that it doesn't know.
-schedule   text: `free`, `seeded`, …
+schedule   text: `free`, `stepped`, `seeded` or `replayed`
 seed       an integer, or null
 clock      what `at` counts: `"ns"` or `"step"`
 scenario   the name of the ready-made cluster, or `""`
 lines      how many lines follow
 forgotten  how many events the recorder did not keep (0)
+options    what the scenario was made with: an object of integers, sorted by name (`{}`)
 =========  =========================================================================================
 
-Then comes a line for each actor, each port, each row of a routing table and each event, in this
-order and otherwise in the trace's own. Its first field, `is`, says which it is. A field that is
-left out has its default, which is given here in brackets; a field that is not listed is an error.
+Then comes a line for each actor, each port, each row of a routing table, each event and each
+decision, in this order and otherwise in the trace's own. Its first field, `is`, says which it is.
+A field that is left out has its default, which is given here in brackets; a field that is not
+listed is an error.
 
 `"is": "actor"`
 
@@ -64,11 +66,12 @@ feedback  `""`, `waits` or `on` (`""`)
 ========  ==========================================================================================
 at        step number or nanoseconds
 what      `bind`, `connect`, `disconnect`, `subscribe`, `unsubscribe`, `seen`, `unseen`, `start`,
-          `stop`, `fail`, `send`, `receive` or `drop`
+          `stop`, `fail`, `send`, `receive`, `drop` or `fault`
 actor     id of the actor
-port      id of one of its ports; there is one unless `what` is `start`, `stop` or `fail` (`""`)
-kind      what the frames are, with the last three of `what` and with nothing else (`""`):
-          `message`, `credit`, `request`, `answer` or `ready`
+port      id of one of its ports; there is one unless `what` is `start`, `stop` or `fail`, or is
+          `fault` and the fault acts on the actor (`""`)
+kind      what the frames are, with `send`, `receive` and `drop`, with a `fault` that acts on
+          frames, and with nothing else (`""`): `message`, `credit`, `request`, `answer` or `ready`
 message   text: the message's id (`""`)
 parent    text: its parent's id (`""`)
 clock     the Lamport clock in the message (0)
@@ -79,7 +82,19 @@ excerpt   the beginning of the payload, as text (`""`)
 peer      the routing id that a ROUTER port names, as text (`""`)
 topic     a publication's first frame, as text (`""`)
 text      an address, a topic, a cause or an error, after what the event is (`""`)
+fault     what the fault does, with `fault` and with nothing else (`""`): `drop`, `delay`,
+          `duplicate`, `reorder`, `corrupt`, `stop`, `crash` or `part`
 ========  ==========================================================================================
+
+`"is": "decision"`
+
+======  ============================================================================================
+at      the step at which it was taken
+kind    text: the operation that was chosen, or `inject` where a fault was planted
+actor   text: whose turn it was (`""`)
+port    text: the id of the port of the operation (`""`)
+text    text: the fault that was planted (`""`)
+======  ============================================================================================
 
 Integers, the seed aside, are of at most 64 bits, and a line of at most 16 MiB.
 """
@@ -100,6 +115,7 @@ from typing import IO, Any
 from pylm_lab.errors import OutputError, TraceFileError
 from pylm_lab.trace.reading import (
     ACTOR,
+    DECISION,
     EVENT,
     FORMAT,
     HEADER,
@@ -150,6 +166,7 @@ def _lines(trace: Trace) -> Iterator[dict[str, Any]]:
         ("port", PORT, trace.ports),
         ("route", ROUTE, trace.routes),
         ("event", EVENT, trace.events),
+        ("decision", DECISION, trace.decisions),
     )
     header = Header(
         format=FORMAT,
@@ -160,6 +177,7 @@ def _lines(trace: Trace) -> Iterator[dict[str, Any]]:
         scenario=trace.scenario,
         lines=sum(len(records) for _, _, records in parts),
         forgotten=trace.forgotten,
+        options=dict(sorted(trace.options.items())),
     )
     yield HEADER.write(header)
     for name, schema, records in parts:

@@ -1,6 +1,7 @@
 """Table: how a trace shows itself, in a terminal and in a notebook.
 
-1. The first hops of messages, one a line, below one line that says what the trace is.
+1. The first hops of messages and faults that end actors, one a line, below one line that says what
+   the trace is.
 2. However long the trace, no more is read than what is shown needs.
 3. Everything that a program put into a message goes through `excerpt`.
 """
@@ -8,6 +9,7 @@
 from __future__ import annotations
 
 import html as markup
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +45,14 @@ class _Column(NamedTuple):
     right: bool = False
 
 
+#: What a fault has done to a message that went on.
+_DONE: dict[str, str] = {
+    "delay": "held back",
+    "reorder": "held back",
+    "duplicate": "doubled",
+    "corrupt": "changed",
+}
+
 _COLUMNS = (
     _Column("", 14, right=True),
     _Column("message", 9),
@@ -70,7 +80,8 @@ def text(trace: Trace) -> str:
                 else cell + " " * (width - columns(cell))
                 for cell, width, column in zip(line, widths, _COLUMNS, strict=True)
             ]
-            parts[2:4] = [f"{parts[2]} {'→' if line is not names else ' '} {parts[3]}"]
+            crosses = line is not names and line[3] and not line[3].startswith("(")
+            parts[2:4] = [f"{parts[2]} {'→' if crosses else ' '} {parts[3]}"]
             lines.append("  ".join(parts).rstrip())
     if rest:
         lines.append(rest)
@@ -125,11 +136,10 @@ def _title(trace: Trace) -> str:
     if len(trace.events) <= READ:
         hops = sum(hop.kind == "message" for hop in trace.hops)
         of = f"{_many(hops, 'hop')} of {of}"
-    how = trace.schedule if trace.seed is None else f"{trace.schedule} {trace.seed}"
     unit = "steps" if trace.clock == "step" else "nanoseconds"
     if trace.forgotten:
         events += f" ({trace.forgotten:,} earlier ones forgotten)"
-    what = f"Trace: {events}, {of}, {_many(len(trace.actors), 'actor')}, {how} ({unit})"
+    what = f"Trace: {events}, {of}, {_many(len(trace.actors), 'actor')}, {trace.how} ({unit})"
     return excerpt(f"{what}, scenario {trace.scenario}" if trace.scenario else what, 140)
 
 
@@ -141,15 +151,43 @@ def _rows(trace: Trace) -> tuple[list[_Row], str]:
     """What is shown, and a line about the rest."""
     whole = len(trace.events) <= READ
     part = trace if whole else replace(trace, events=trace.events[:READ])
-    hops = [hop for hop in part.hops if hop.kind == "message"]
-    rows = [_row(trace, hop, whole=whole) for hop in hops[:ROWS]]
+    notes: dict[int, list[str]] = defaultdict(list)
+    for fault, struck in part.struck.items():
+        event = part.events[fault]
+        if event.fault in _DONE:
+            notes[struck].append(f" ({_DONE[event.fault]}: {event.text})")
+    told: list[tuple[int, _Row | int]] = []
+    for n, hop in enumerate(part.hops):
+        if hop.kind == "message":
+            told.append((hop.begins, n))
+        if hop.received in part.faults.doubled:
+            notes[n].append(" (once more)")
+    told += [
+        (n, _struck(trace, event))
+        for n, event in enumerate(part.events)
+        if event.what == "fault" and not event.port
+    ]
+    told.sort(key=lambda each: each[0])
+    rows = [
+        _row(trace, part.hops[what], "".join(notes[what]), whole=whole)
+        if isinstance(what, int)
+        else what
+        for _, what in told[:ROWS]
+    ]
     if not whole:
         return rows, "… and many more: trace.hops has them all"
-    left = len(hops) - len(rows)
+    left = len(told) - len(rows)
     return rows, f"… {left:,} more" if left else ""
 
 
-def _row(trace: Trace, hop: Hop, *, whole: bool) -> _Row:
+def _struck(trace: Trace, event: Event) -> _Row:
+    """A fault that acts on an actor."""
+    name = excerpt(trace.labels.get(event.actor, event.actor), _COLUMNS[2].width, middle=True)
+    does = excerpt(f"({event.fault}: {event.text})", _COLUMNS[3].width)
+    return _Row(excerpt(_time(trace, event), _COLUMNS[0].width), "", name, does, "", "", "")
+
+
+def _row(trace: Trace, hop: Hop, note: str, *, whole: bool) -> _Row:
     event = trace.events[hop.begins]
     names = [
         excerpt(trace.labels.get(end, end) or "?", _COLUMNS[2].width, middle=True)
@@ -159,7 +197,7 @@ def _row(trace: Trace, hop: Hop, *, whole: bool) -> _Row:
         _time(trace, event),
         trace.numbers.get(hop.message, ""),
         names[0],
-        names[1] + _end(trace, hop, whole=whole),
+        names[1] + note + _end(trace, hop, whole=whole),
         event.function,
         event.excerpt,
         "+".join(map(str, event.sizes)),

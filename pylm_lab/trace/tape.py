@@ -13,10 +13,10 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pylm_lab import wire
-from pylm_lab.hook import Port
+from pylm_lab.hook import FaultKind, Port
 from pylm_lab.trace.records import What
 
 __all__ = ["HEAD", "Row", "Tape", "rows"]
@@ -25,8 +25,8 @@ __all__ = ["HEAD", "Row", "Tape", "rows"]
 HEAD = 512
 
 
-#: (at, what, port, text, None): no hop; (at, what, port, text, (frames, sizes?, stamp?)): a hop;
-#: (at or times, what, port, last frames, envelope): several.
+#: (at, what, port, text, None): no hop; (at, what, port, text, (frames, sizes?, stamp?, fault?)): a
+#: hop or a fault; (at or times, what, port, last frames, envelope): several hops.
 _Entry = tuple[Any, What, Any, Any, Any]
 _FIELDS, _BODY = 5, 3
 #: For each frame but the last: the frame that all have in common, or each one's own.
@@ -50,6 +50,7 @@ class Row(NamedTuple):
     frames: tuple[bytes, ...] = ()
     sizes: tuple[int, ...] = ()
     stamp: wire.Stamp | None = None
+    fault: FaultKind | Literal[""] = ""
 
 
 class Tape:
@@ -95,6 +96,18 @@ class Tape:
             kept = (*frames[:-1], last[:HEAD])
             stamp = wire.read_stamp(last)
             self._write((when, what, port, text, (kept, sizes, stamp)), 1)
+
+    def fault(
+        self, fault: FaultKind, port: Port | None, frames: list[bytes], at: int, text: str
+    ) -> None:
+        """Write down what a fault does: to these frames, or, where there are none, to the actor."""
+        if not frames:
+            self._write((at, "fault", port, text, ((), (), None, fault)), 1)
+            return
+        *envelope, last = frames
+        sizes, stamp = tuple(map(len, frames)), wire.read_stamp(last)
+        kept = (*envelope, last[:HEAD])
+        self._write((at, "fault", port, text, (kept, sizes, stamp, fault)), 1)
 
     def together(
         self, what: What, port: Port, batch: list[list[bytes]], at: int | list[int]
@@ -144,7 +157,7 @@ class Tape:
             self._wiring.append((at, what, port, body, more))
             return
         self.dropped += weight
-        if more is not None:
+        if more is not None and what != "fault":
             self.gone[port.id, what] += weight
 
     def copy(self) -> list[_Entry]:

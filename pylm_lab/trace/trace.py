@@ -12,16 +12,18 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pylm_lab.hook import Actor, Kind, Port, Route
+from pylm_lab.hook import Actor, Decision, Kind, Port, Route
 from pylm_lab.trace import table
 from pylm_lab.trace.check import Finding, check
+from pylm_lab.trace.faults import Faults, struck
 from pylm_lab.trace.links import Links
 from pylm_lab.trace.match import match
+from pylm_lab.trace.numbers import Numbers
 from pylm_lab.trace.records import Event, Hop
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ __all__ = ["Event", "Hop", "Trace"]
 class Trace:
     """The immutable record of a run.
 
-    `schedule` is `free` or `seeded`, `seed` its seed or None, `clock` what `Event.at` counts
-    (`ns` or `step`), `scenario` the name of the ready-made cluster or empty. `forgotten` counts
+    `schedule` is `free`, `stepped`, `seeded` or `replayed`, `seed` the generator's seed or None,
+    `clock` what `Event.at` counts (`ns` or `step`), `scenario` the name of the ready-made cluster
+    or empty and `options` the numbers that it was made with. `decisions` are what a controlled run
+    chose, step by step, in the order in which it did; a free run has none. `forgotten` counts
     events that its recorder has not kept: then it tells the end of what every actor did.
     """
 
@@ -47,12 +51,31 @@ class Trace:
     seed: int | None = None
     clock: Literal["ns", "step"] = "ns"
     scenario: str = ""
+    options: dict[str, int] = field(default_factory=dict, hash=False)
+    decisions: tuple[Decision, ...] = ()
     forgotten: int = 0
+
+    @property
+    def how(self) -> str:
+        """How the run was scheduled, in words: `seeded 1`, `stepped`, `free`."""
+        # Who steps or chooses, and names no seed, has 0.
+        chosen = self.schedule in ("stepped", "chosen") and not self.seed
+        return self.schedule if self.seed is None or chosen else f"{self.schedule} {self.seed}"
 
     @cached_property
     def hops(self) -> tuple[Hop, ...]:
         """Every hop, in the order in which they begin."""
         return match(self.ports, self.actors, self.events)
+
+    @cached_property
+    def faults(self) -> Faults:
+        """Which drops and which receives are the work of a fault."""
+        return Faults.of(self.events)
+
+    @cached_property
+    def struck(self) -> dict[int, int]:
+        """Position in `events` of each fault that acts on frames → position in `hops` of theirs."""
+        return struck(self.events, self.hops)
 
     @cached_property
     def links(self) -> Links:
@@ -141,21 +164,7 @@ class Trace:
 
 def number(events: Iterable[Event]) -> dict[str, str]:
     """Message id → short name, in order of first appearance."""
-    numbers: dict[str, str] = {}
-    children: Counter[str] = Counter()
-    messages = requests = 0
+    numbers = Numbers()
     for event in events:
-        if not event.message or event.message in numbers:
-            continue
-        if event.kind not in ("message", "request"):
-            continue
-        if event.kind == "request":
-            requests += 1
-            numbers[event.message] = f"r{requests}"
-        elif event.parent in numbers:
-            children[event.parent] += 1
-            numbers[event.message] = f"{numbers[event.parent]}.{children[event.parent]}"
-        else:
-            messages += 1
-            numbers[event.message] = str(messages)
+        numbers.see(event.kind, event.message, event.parent)
     return numbers

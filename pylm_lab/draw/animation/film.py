@@ -63,7 +63,7 @@ def animate(
     trace = trace_of(what)
     server = first_server(trace) if server is None else server
     scene = router_scene(trace, title=title, format=format, server=server)
-    steps = tell(trace, server=server)
+    steps = tell(trace, server=server, faults=False)
     film = pace(trace, steps, closing=scene.subtitle, most=max_steps)
     return Animation(scene, look, film, round(100 / fps))
 

@@ -89,6 +89,7 @@ def _moves(trace: Trace, steps: Sequence[Step], share: float) -> list[Move]:
     stroll = _STROLL * haste
     turns: list[tuple[int, int, int]] = []
     for n, step in enumerate(steps):
+        assert step.hop is not None, "a film is told without steps for faults"
         hop = trace.hops[step.hop]
         turns.append((hop.begins, 0, n))
         if hop.received is not None:

@@ -24,6 +24,7 @@ from pylm_lab.draw.moment import (
     is_lost_on,
     length,
     losses,
+    midway,
     places,
     point_at,
     run_of,
@@ -81,6 +82,7 @@ class Stage:
         self.last_followed = max((n for n, m in enumerate(film.moves) if m.followed), default=-1)
         self.counted = self._counting()
         self.lost = self._losing()
+        self._stops: dict[tuple[Point, ...], float] = {}
         self.middles = self._middles()
         self._looks = {
             "moving": replace(theme, paper=theme.moving, line=theme.paper, ink=THEMES["light"].ink),
@@ -160,6 +162,11 @@ class Stage:
                     shown = [(n, look) for n in pile.first if (actor, n) not in moving]
                     here.setdefault(place, []).extend(shown)
                     more[place] = more.get(place, 0) + pile.size - len(pile.first)
+        for late in step.delayed:
+            way = run_of(self.scene, late)
+            if len(way) > 1 and (late.target, late.number) not in moving:
+                x, y = self._midway(way)
+                yield Mark(self._disc(late.number, "waiting"), round(x), round(y))
         for place, discs in here.items():
             named = discs[: 2 if any(len(number) > 2 for number, _ in discs) else 3]
             rest = more[place] + len(discs) - len(named)
@@ -183,7 +190,8 @@ class Stage:
         part *= part * (3 - 2 * part)
         # It stops short of the edge, where the socket's mark is; what does not arrive, half-way.
         far = length(run)
-        stop = max(far * 0.6, far - 18) if move.step.arrives else far / 2
+        goes_on = move.step.arrives and not move.step.held_back
+        stop = max(far * 0.6, far - 18) if goes_on else far * self._stop(run)
         x, y = point_at(run, stop * part)
         yield Mark(self._disc(move.step.number, "moving"), round(x), round(y))
 
@@ -193,8 +201,16 @@ class Stage:
         for n in begun:
             move, run = self.film.moves[n], self.runs[n]
             if move.step.lost and len(run) > 1 and move.end <= at < move.end + _MOURNING:
-                x, y = point_at(run, length(run) / 2)
+                x, y = self._midway(run)
                 yield Mark(Plate(cross, self.theme), round(x), round(y))
+
+    def _stop(self, run: tuple[Point, ...]) -> float:
+        if run not in self._stops:
+            self._stops[run] = midway(self.scene, run)
+        return self._stops[run]
+
+    def _midway(self, run: tuple[Point, ...]) -> Point:
+        return point_at(run, length(run) * self._stop(run))
 
     # Plates
 

@@ -8,9 +8,11 @@ from typing import Literal
 from pylm_lab.draw.figure.picture import Picture
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.draw.style import theme_named
+from pylm_lab.draw.waits import waits_scene
 from pylm_lab.errors import LabError
 from pylm_lab.hook import Hook
 from pylm_lab.trace import Recorder, Trace
+from pylm_lab.waits import Waits
 
 __all__ = ["draw", "trace_of"]
 
@@ -30,9 +32,10 @@ def draw(
     """A picture of a run: a matplotlib Figure that shows itself in a notebook.
 
     `what` is a Trace, or anything that has a `trace` (a cluster), or a server that has not run
-    (anything with `declare(hook)`). `format` is `column` (700 px wide with title and legend, for a
-    page) or `slide` (800 px, larger type, neither). `title` and `subtitle` replace what the trace
-    suggests; `server` chooses one of several, else the first is drawn.
+    (anything with `declare(hook)`). Of `Waits` it shows who waits for whom, in a view of their own.
+    `format` is `column` (700 px wide with title and legend, for a page) or `slide` (800 px, larger
+    type, neither). `title` and `subtitle` replace what the trace suggests; `server` chooses one of
+    several, else the first is drawn.
 
     Raises:
         WiringError: the trace has no server of that name.
@@ -41,6 +44,10 @@ def draw(
     if view not in _VIEWS:
         raise LabError(f"no view {view!r}: choose one of {', '.join(map(repr, _VIEWS))}")
     look = theme_named(theme)
+    if isinstance(what, Waits):
+        if server is not None:
+            raise LabError(f"waits are drawn whole: leave out server={server!r}")
+        return Picture(waits_scene(what, title=title, subtitle=subtitle, format=format), look)
     scene = router_scene(
         trace_of(what), title=title, subtitle=subtitle, format=format, server=server
     )

@@ -90,7 +90,7 @@ class Player:
         self._scene = scene if len(steps) <= LIMIT else _say_what_is_left_out(scene, len(steps))
 
     def __len__(self) -> int:
-        """How many steps can be shown: hops of all kinds."""
+        """How many steps can be shown: hops of all kinds, and what faults do."""
         return min(len(self._steps), LIMIT)
 
     @property
@@ -115,7 +115,7 @@ class Player:
             "title": escape(clean(self._scene.title)),
             "style": style,
             "scene": svg(self._scene),
-            "run": escape(_run(self._trace)),
+            "run": escape(self._trace.how),
             "record": _json(data),
             "script": script,
         }
@@ -197,11 +197,6 @@ def _say_what_is_left_out(scene: Scene, steps: int) -> Scene:
         for item in scene.items
     )
     return replace(scene, subtitle=said, items=items)
-
-
-def _run(trace: Trace) -> str:
-    """How the run was scheduled: `seeded 1`, `free`."""
-    return trace.schedule if trace.seed is None else f"{trace.schedule} {trace.seed}"
 
 
 def _themes(theme: str) -> str:

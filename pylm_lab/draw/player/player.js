@@ -121,6 +121,7 @@
 
   function paintRow(n) {
     for (const node of document.querySelectorAll(".decides")) node.classList.remove("decides");
+    if (steps.fault[n]) return; // no row has decided that
     for (const id of record.rows[steps.row[n]]?.slice(1) ?? []) el(id).classList.add("decides");
   }
 
@@ -149,6 +150,13 @@
         nodes.push(disc(x + dx * at, y + dy * at, 15, text, look === "held" ? "" : "waits"));
         at += 1 + wider / 2;
       }
+    }
+    // What a fault holds back stays on its way.
+    for (const [late, number, since, until] of record.delayed) {
+      if (n < since || n >= until) continue;
+      const points = record.ways[late];
+      const [x, y] = pointAt(points, lengthOf(points) * record.stops[late]);
+      nodes.push(disc(x, y, 15, numbers[number], "waits"));
     }
     el("rest").replaceChildren(...nodes);
   }
@@ -181,10 +189,11 @@
       el("token").replaceChildren();
       return;
     }
-    // It stops short of the edge, where the socket's mark is; what does not arrive, half-way.
+    // It stops short of the edge, where the socket's mark is; what does not arrive, mid-way.
     const fate = steps.fate[n];
     const length = lengthOf(points);
-    const stop = fate ? length / 2 : Math.max(length * 0.6, length - 18);
+    const mid = length * record.stops[steps.way[n]];
+    const stop = fate ? mid : Math.max(length * 0.6, length - 18);
     const [x, y] = pointAt(points, stop * part);
     const text = numbers[steps.number[n]];
     const minor = steps.kind[n] !== 0;
@@ -218,7 +227,7 @@
       row.className = "row";
       row.classList.toggle("now", k === at);
       row.classList.toggle("minor", steps.kind[n] !== 0);
-      row.classList.toggle("lost", steps.fate[n] === 2);
+      row.classList.toggle("lost", steps.fate[n] === 2 || steps.fault[n] !== 0);
       row.style.top = `${k * ROW}px`;
       row.setAttribute("role", "option");
       row.setAttribute("aria-selected", String(k === at));
@@ -234,7 +243,8 @@
       add("nth", String(k + 1));
       if (steps.number[n]) add("chip", numbers[steps.number[n]]);
       add("what", texts[steps.title[n]].replace(/^\0: /, ""));
-      if (steps.row[n] >= 0) add("by", `row ${record.rows[steps.row[n]][0]}`);
+      if (steps.fault[n]) add("by", "fault");
+      else if (steps.row[n] >= 0) add("by", `row ${record.rows[steps.row[n]][0]}`);
       else if (steps.kind[n]) add("by", record.kinds[steps.kind[n]]);
       rows.push(row);
     }
@@ -308,9 +318,9 @@
     } else {
       if (sent) tables.push(table(`frames that ${from} sends (${sent.socket})`, sent.rows));
       if (taken) tables.push(table(`frames that ${to} takes (${taken.socket})`, taken.rows));
-      if (!taken) tables.push(table(`nobody has taken it`, []));
+      if (!taken && sent) tables.push(table(`nobody has taken it`, []));
     }
-    if (["message", "request"].includes(record.kinds[steps.kind[n]])) {
+    if ((sent || taken) && ["message", "request"].includes(record.kinds[steps.kind[n]])) {
       const before = steps.previous[n];
       const field = (head, read) => {
         const was = before >= 0 ? read(before) : read(n);

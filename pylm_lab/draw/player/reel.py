@@ -13,10 +13,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pylm_lab.draw.metrics import clean
-from pylm_lab.draw.moment import counters, is_lost_on, losses, places, run_of, wires_under
+from pylm_lab.draw.moment import (
+    counters,
+    is_lost_on,
+    losses,
+    midway,
+    places,
+    run_of,
+    wires_under,
+)
 from pylm_lab.draw.player.frames import frames
 from pylm_lab.draw.scene import Box, Link, Pill, Point, Scene, Text
-from pylm_lab.draw.story import Pile, Step, names
+from pylm_lab.draw.story import HeldBack, Pile, Step, names
 from pylm_lab.draw.svg import identity
 from pylm_lab.trace import Event, Hop, Trace
 
@@ -68,6 +76,7 @@ class _Reel:
 
     def data(self) -> dict[str, Any]:
         columns = self._columns()
+        delayed = self._delayed()
         changes = {
             "status": self._changes(lambda s: s.status, self.texts),
             "held": self._changes(lambda s: s.held, self._pile),
@@ -81,11 +90,13 @@ class _Reel:
             "numbers": self.numbers.items,
             "actors": [self._actor(actor.id) for actor in self.trace.actors],
             "ways": [[round(v, 1) for point in way for v in point] for way in self.ways.items],
+            "stops": [midway(self.scene, way) for way in self.ways.items],
             "wires": [self._wires(way) for way in self.ways.items],
             "framings": self.framings.items,
             "rows": [self._row(row) for row in self.rows],
             "steps": columns,
             "changes": changes,
+            "delayed": delayed,
             "counts": counts,
             "losses": self._losses(),
         }
@@ -100,9 +111,9 @@ class _Reel:
         return columns
 
     def _cells(self, step: Step) -> Iterable[tuple[str, int]]:
-        hop = self.trace.hops[step.hop]
-        sent, taken = self._ends(hop)
-        event = sent or taken
+        hop = None if step.hop is None else self.trace.hops[step.hop]
+        sent, taken = (None, None) if hop is None else self._ends(hop)
+        event = taken if step.fault == "corrupt" and taken else sent or taken
         yield "kind", _KINDS.index(step.kind)
         yield "number", self.numbers(step.number)
         yield "source", self.actors.get(step.source, -1)
@@ -110,19 +121,19 @@ class _Reel:
         yield "way", self._way(step)
         yield "row", self.rows.get(step.row, -1) if step.row else -1
         yield "previous", -1 if step.previous is None else step.previous
-        yield "fate", 2 if step.lost else 0 if step.arrives else 1
+        yield "fate", 2 if step.lost else 0 if step.arrives and not step.held_back else 1
+        yield "fault", self.texts(step.fault)
         yield "title", self.texts(_template(step.title, step.number))
         yield "sentence", self.texts(_template(step.sentence, step.number))
         yield "at", step.at
         yield "sent", self._framing(sent)
         yield "taken", self._framing(taken)
-        if event is not None:
-            yield "function", self.texts(clean(event.function))
-            yield "stage", event.stage
-            yield "payload", self.texts(clean(event.excerpt))
-            yield "clock", event.clock
-            yield "parent", self.numbers(self.trace.numbers.get(event.parent, ""))
-            yield "id", self.texts(event.message)
+        yield "function", self.texts(clean(event.function) if event else "")
+        yield "stage", event.stage if event else 0
+        yield "payload", self.texts(clean(event.excerpt) if event else "")
+        yield "clock", event.clock if event else 0
+        yield "parent", self.numbers(self.trace.numbers.get(event.parent, "") if event else "")
+        yield "id", self.texts(event.message if event else "")
 
     def _ends(self, hop: Hop) -> tuple[Event | None, Event | None]:
         first = hop.sent if hop.sent is not None else hop.dropped if not hop.received else None
@@ -131,7 +142,7 @@ class _Reel:
             None if hop.received is None else self.trace.events[hop.received],
         )
 
-    def _way(self, step: Step) -> int:
+    def _way(self, step: Step | HeldBack) -> int:
         run = run_of(self.scene, step)
         return self.ways(run) if len(run) > 1 else -1
 
@@ -170,6 +181,20 @@ class _Reel:
         if pile is None:
             return [0]
         return [pile.size, *map(self.numbers, pile.first)]
+
+    def _delayed(self) -> list[list[int]]:
+        """What faults hold back: way, number, the first step at which it is, the step after."""
+        since: dict[HeldBack, int] = {}
+        over: list[tuple[HeldBack, int, int]] = []
+        for step in self.steps:
+            if since.keys() != set(step.delayed):
+                gone = [late for late in since if late not in step.delayed]
+                over += [(late, since.pop(late), step.index) for late in gone]
+                for late in step.delayed:
+                    since.setdefault(late, step.index)
+        over += [(late, n, len(self.steps)) for late, n in since.items()]
+        found = [[self._way(late), self.numbers(late.number), n, end] for late, n, end in over]
+        return [late for late in found if late[0] >= 0]
 
     def _counts(self) -> list[list[Any]]:
         """For each counter: its element, and the steps from which it shows one more."""

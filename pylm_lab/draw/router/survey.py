@@ -73,7 +73,8 @@ class Wire:
 
     `flow` is seen from the server, `other` is the peer's port. `inner` marks a wire between two
     parts of the server that does not touch the router; the peer is then the other part. `lost` and
-    `waiting` (on the way) are among `count`; `answers` came back.
+    `waiting` (on the way) are among `count`; `answers` came back. `doubled` were received once more
+    than they were sent, and are not among them.
     """
 
     part: str
@@ -86,6 +87,7 @@ class Wire:
     lost: int = 0
     waiting: int = 0
     answers: int = 0
+    doubled: int = 0
 
     @property
     def asked(self) -> bool:

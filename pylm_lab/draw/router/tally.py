@@ -28,6 +28,12 @@ def count(trace: Trace, found: Survey) -> None:
     stopped = {event.actor for event in events if event.what in ("stop", "fail")}
     came_from: dict[str, str] = {}
     for hop in trace.hops:
+        if hop.received in trace.faults.doubled:
+            # Nothing more has crossed the wire: its receiver got once more what had.
+            for each in by_port[events[hop.received or 0].port]:
+                ends = each.part, each.other.actor
+                each.doubled += hop.kind == "message" and hop.source in ends
+            continue
         if hop.kind == "answer" and hop.sent is not None and hop.received is not None:
             start, end = events[hop.sent].port, events[hop.received].port
             asked = by_ends.get((start, end)) or by_ends.get((end, start))
@@ -106,6 +112,6 @@ def _peer_count(found: Survey, peer: str) -> int:
     for flow in ("out", "in"):
         chosen = [wire for wire in main if wire.flow == flow]
         if chosen:
-            arrived = sum(wire.count - wire.lost - wire.waiting for wire in chosen)
+            arrived = sum(w.count - w.lost - w.waiting + w.doubled for w in chosen)
             return arrived if flow == "out" else sum(wire.count for wire in chosen)
     return sum(wire.count for wire in main or wires)

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from pylm_lab.hook import Port
 from pylm_lab.trace import Event, Trace
+from pylm_lab.trace.records import HOPS
 
 __all__ = ["Blocking", "Neighbours", "Stall", "credits", "departures", "stalls"]
 
-_HOPS = ("send", "receive", "drop")
 _TRAVELS = ("message", "request", "answer")
 
 
@@ -34,7 +34,7 @@ def departures(trace: Trace) -> dict[int, int]:
     asked: dict[str, int] = {}
     after: dict[str, list[int]] = defaultdict(list)
     for n, event in enumerate(trace.events):
-        if event.what not in _HOPS or event.kind not in _TRAVELS:
+        if event.what not in HOPS or event.kind not in _TRAVELS or n in trace.faults.dropped:
             continue
         after[event.actor].append(n)
         if event.what == "receive":

@@ -13,10 +13,11 @@ from typing import Literal
 from pylm_lab.draw.metrics import clean
 from pylm_lab.draw.scene import Link
 from pylm_lab.draw.story.clues import Blocking, Neighbours, credits, stalls
-from pylm_lab.hook import Kind, Route
-from pylm_lab.trace import Hop, Trace
+from pylm_lab.hook import FaultKind, Kind, Route
+from pylm_lab.trace import Event, Hop, Trace
+from pylm_lab.trace.facts import Blame
 
-__all__ = ["Evidence", "Known", "names"]
+__all__ = ["Evidence", "FaultSeen", "Known", "names"]
 
 #: Characters of a topic, a value or a cause that a sentence quotes.
 QUOTE = 48
@@ -32,6 +33,7 @@ class Evidence:
     that decided, and `routed` says whether its server has rows at all. `peers` counts those who may
     receive from a PUSH socket, `turn` says that it dealt in rounds. `other_end` names the only
     possible receivers of what was lost. `cause` is that of a loss, or of the receiver's giving up.
+    `again` says why it is received once more than it was sent.
     `worth` counts what a credit acknowledges; `unacknowledged` is not 0 if the source may not take
     more after this hop and something waits for it. `waits` says who stands still until the target
     of a blocking part answers.
@@ -58,11 +60,22 @@ class Evidence:
     given_up: bool = False
     other_end: str = ""
     cause: str = ""
+    again: str = ""
     text: str = ""
     function: str = ""
     worth: int = 0
     unacknowledged: int = 0
     waits: Literal["", "part", "server"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSeen:
+    """A fault that is no loss: the message that it acts on, if any, the actor, and its cause."""
+
+    fault: FaultKind | Literal[""]
+    message: str
+    actor: str
+    cause: str
 
 
 class Known:
@@ -79,6 +92,7 @@ class Known:
         self._blocking = Blocking(trace)
         self._worth = credits(trace)
         self._stalls = {stall.begin: stall for stall in stalls(trace)}
+        self._blame = Blame(trace)
         self._stopped = {e.actor for e in trace.events if e.what in ("stop", "fail")}
         self._parents: dict[str, str] = {}
         self._origin: dict[str, str] = {}
@@ -98,6 +112,11 @@ class Known:
     def server(self, actor: str) -> str:
         """The server that it is a part of, or empty."""
         return self._actors[actor].server if actor in self._actors else ""
+
+    def servers(self, actor: str) -> tuple[str, ...]:
+        """The server that it is a part of, and the one that it serves."""
+        found = self._actors.get(actor)
+        return (found.server, found.serves) if found else ()
 
     def parent(self, message: str) -> str:
         """The message that this one was made of, or empty."""
@@ -124,12 +143,13 @@ class Known:
             self._first.setdefault(hop.message, hop.begins)
             root = self._origin.get(self._parents.get(hop.message, ""), hop.source)
             self._origin.setdefault(hop.message, root)
-        self._turn = (
+        came_to = self._came_to(hop)
+        self._turn = bool(
             hop.sent is not None
-            and hop.received is not None
+            and came_to
             and event.port in self._ports
             and self._ports[event.port].socket == "PUSH"
-            and self.near.deal(event.port, self._trace.events[hop.received].port)
+            and self.near.deal(event.port, came_to)
         )
         if hop.message and self.role(hop.target) == "router":
             self._giver[hop.target, hop.message] = hop.source
@@ -138,6 +158,12 @@ class Known:
             if hop.message:
                 # What the router hands on under this id from now on is this part's feedback.
                 self._giver[hop.source, hop.message] = hop.target
+
+    def _came_to(self, hop: Hop) -> str:
+        """The port that received it, or at which it was dropped instead; empty if there is none."""
+        end = hop.dropped if hop.received is None else hop.received
+        event = None if end is None else self._trace.events[end]
+        return event.port if event and event.actor == hop.target else ""
 
     def row(self, hop: Hop) -> Route | None:
         """The row of the routing table that decided where the router sent it."""
@@ -187,13 +213,27 @@ class Known:
             arrives=hop.received is not None,
             given_up=hop.received is not None and hop.dropped is not None,
             other_end=self._other_end(hop, tuple(peer.actor for peer in peers)),
-            cause=self._cause(hop),
+            cause=self._cause(hop, tuple(peer.actor for peer in peers)),
+            again=self._again(hop),
             text=clean(event.excerpt, QUOTE),
             function=clean(event.function, QUOTE),
             worth=self._worth.get(hop.begins, 0),
             unacknowledged=stall.unacknowledged if stall and queued else 0,
             waits=self._waits(hop),
         )
+
+    def fault(self, event: Event) -> FaultSeen:
+        """All that is known of a fault that is no loss."""
+        return FaultSeen(
+            fault=event.fault,
+            message=self._message(event.kind, event.message) if event.kind else "",
+            actor=self.name(event.actor),
+            cause=clean(event.text, 160),
+        )
+
+    def _again(self, hop: Hop) -> str:
+        by = None if hop.received is None else self._trace.faults.doubled.get(hop.received)
+        return "" if by is None else clean(self._blame.why(by), 160)
 
     def _message(self, kind: Kind, message: str) -> str:
         number = self.number(message)
@@ -216,10 +256,13 @@ class Known:
             return f"the {role}s" if role in ("worker", "client") else ""
         return ""
 
-    def _cause(self, hop: Hop) -> str:
+    def _cause(self, hop: Hop, peers: tuple[str, ...]) -> str:
         if hop.dropped is not None:
             return clean(self._trace.events[hop.dropped].text, 160)
-        return "everybody stops before it is taken" if self.lost(hop) else ""
+        if not self.lost(hop):
+            return ""
+        fault = self._blame.of(hop, (hop.target,) if hop.target else peers)
+        return clean(fault, 160) or "everybody stops before it is taken"
 
     def _waits(self, hop: Hop) -> Literal["", "part", "server"]:
         actor = self._actors.get(hop.source)

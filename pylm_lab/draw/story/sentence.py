@@ -1,4 +1,4 @@
-"""Sentences: a hop in words.
+"""Sentences: a hop or a fault in words.
 
 One sentence a hop, in the present tense, the actor first, naming what decided. It rests on the
 evidence alone: a reason that is not there is not given.
@@ -6,9 +6,18 @@ evidence alone: a reason that is not there is not given.
 
 from __future__ import annotations
 
-from pylm_lab.draw.story.evidence import Evidence
+from pylm_lab.draw.story.evidence import Evidence, FaultSeen
 
-__all__ = ["tell", "title"]
+__all__ = ["fault_title", "tell", "tell_fault", "title"]
+
+#: What a fault does to a message before its receiver; and to an actor.
+_BEFORE = {
+    "delay": "held back before",
+    "reorder": "held back before",
+    "duplicate": "doubled before",
+    "corrupt": "changed on its way to",
+}
+_ITSELF = {"stop": "is stopped", "crash": "crashes", "part": "is cut off"}
 
 
 def title(number: str, seen: Evidence) -> str:
@@ -22,6 +31,8 @@ def tell(seen: Evidence) -> str:
     """The sentence of a hop; a second one where something follows from it."""
     if seen.lost:
         text = _lost(seen)
+    elif seen.again:
+        text = f"{seen.target} takes {seen.message} once more: {seen.again}."
     elif not seen.source:
         text = f"{seen.target} takes {seen.message}; the record does not show who sent it."
     elif seen.kind == "message" and not seen.target and seen.socket not in ("PUB", "XPUB"):
@@ -33,6 +44,28 @@ def tell(seen: Evidence) -> str:
     elif not seen.arrives and not seen.lost and seen.target:
         text += " It has not arrived when the record ends."
     return _capital(text, seen)
+
+
+def fault_title(number: str, seen: FaultSeen) -> str:
+    """A few words for a list: `3: held back before worker1`, `worker1 crashes`."""
+    words = f"{_does(seen)} {seen.actor}" if seen.message else f"{seen.actor} {_does(seen)}"
+    return f"{number}: {words}" if number else words
+
+
+def tell_fault(seen: FaultSeen) -> str:
+    """The sentence of a fault that is no loss."""
+    because = f": {seen.cause.rstrip('.')}" if seen.cause else "; the record does not say why"
+    if not seen.message:
+        if seen.actor in seen.cause:
+            # A clause that names the actor says it all.
+            return f"{seen.cause[:1].upper()}{seen.cause[1:].rstrip('.')}."
+        return f"{seen.actor} {_does(seen)}{because}."
+    text = f"{seen.message} is {_does(seen)} {seen.actor}{because}."
+    return text[:1].upper() + text[1:]
+
+
+def _does(seen: FaultSeen) -> str:
+    return (_BEFORE if seen.message else _ITSELF).get(seen.fault, "struck by a fault before")
 
 
 def _lost(seen: Evidence) -> str:

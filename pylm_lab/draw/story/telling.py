@@ -1,6 +1,6 @@
 """Story: a trace told step by step, as plain data.
 
-1. A step is one hop. Steps come in the order in which hops begin.
+1. A step is one hop, or a fault that is no loss. Steps come in the order in which they begin.
 2. Whatever a step says was read from the record. Nothing is simulated, and a reason is named only
    where the record proves it.
 3. One walk over the events tells everything; what has not changed is shared with the step before,
@@ -11,93 +11,38 @@ No drawing library, no scene: figure, player and animation move over the same st
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
 
-from pylm_lab.draw.metrics import advance
 from pylm_lab.draw.scene import Link
 from pylm_lab.draw.story import sentence
 from pylm_lab.draw.story.clues import departures, stalls
 from pylm_lab.draw.story.evidence import Known
+from pylm_lab.draw.story.piles import Piles, fit, named, short
+from pylm_lab.draw.story.step import HeldBack, Step
 from pylm_lab.hook import Kind
 from pylm_lab.trace import Event, Hop, Trace
+from pylm_lab.trace.faults import DROPS, HOLDS
 
-__all__ = ["EVERY", "Pile", "Step", "first_server", "tell"]
+__all__ = ["EVERY", "first_server", "tell"]
 
 #: All kinds of hops there are.
 EVERY: tuple[Kind, ...] = ("message", "credit", "request", "answer", "ready")
 
-#: Messages of a pile that are named.
-_NAMED = 3
-#: Pixels that a status may fill in a part's box, and the size of its type.
-_ROOM, _SIZE = 108.0, 11.0
-
-
-class Pile(NamedTuple):
-    """Messages that rest somewhere: the numbers of the first three, and how many there are."""
-
-    first: tuple[str, ...]
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One hop, and the moment at which it is on its way.
-
-    `index` counts steps and `hop` is the position in `Trace.hops`, both from 0; `at` is the time of
-    the hop's first event. `message` is the message's id, `number` its short name (`3`, `1.2`,
-    `r1`), both empty for frames without an id. `source` and `target` are actor ids; one is empty
-    where the record does not tell it. `row` is the row of the routing table that decided, as
-    `(source, target)`, and `row_number` its number (0: none). `lost`: nobody received it, and
-    nobody will; `arrives`: somebody received it. `previous` is the index of the message's own step
-    before, or of its parent's where it has none.
-
-    `status` says what each actor is doing, in words that fit into a part's box. `held` are the
-    messages that each actor holds, `waiting` those that were sent to it and wait to be taken, in
-    the order in which they will be; the message of this hop is in neither. `counts` are those of
-    the hops before this one: of messages over each link (`(source, "?")` where the receiver is
-    unknown) and each row, and with `(actor, "")` of those that an actor received, or sent where it
-    receives none. `adds` names the counts that this hop adds to, once it has arrived.
-    """
-
-    index: int
-    hop: int
-    at: int
-    kind: Kind
-    message: str
-    number: str
-    source: str
-    target: str
-    row: Link | None
-    row_number: int
-    lost: bool
-    arrives: bool
-    previous: int | None
-    title: str
-    sentence: str
-    status: Mapping[str, str]
-    held: Mapping[str, Pile]
-    waiting: Mapping[str, Pile]
-    counts: Mapping[Link, int]
-    adds: tuple[Link, ...]
-
-    @property
-    def link(self) -> Link:
-        """The actors at its two ends."""
-        return self.source, self.target
-
 
 def tell(
-    trace: Trace, *, kinds: tuple[Kind, ...] = ("message",), server: str | None = None
+    trace: Trace,
+    *,
+    kinds: tuple[Kind, ...] = ("message",),
+    server: str | None = None,
+    faults: bool = True,
 ) -> tuple[Step, ...]:
     """The steps of a trace: its hops of these kinds, each with its moment and its sentence.
 
-    `server` keeps to the hops that touch this server. The moments know of every hop, told or not.
+    `server` keeps to the hops that touch this server. `faults` tells what faults do as well, as far
+    as it is no loss, which the hop itself tells. The moments know of all of it, told or not.
     """
-    return tuple(_Walk(trace, frozenset(kinds), server).steps())
+    return tuple(_Walk(trace, frozenset(kinds), server, faults=faults).steps())
 
 
 def first_server(trace: Trace) -> str | None:
@@ -109,10 +54,13 @@ def first_server(trace: Trace) -> str | None:
 class _Walk:
     """What every actor does, moved on event by event."""
 
-    def __init__(self, trace: Trace, kinds: frozenset[Kind], server: str | None) -> None:
+    def __init__(
+        self, trace: Trace, kinds: frozenset[Kind], server: str | None, *, faults: bool
+    ) -> None:
         self.trace = trace
         self.kinds = kinds
         self.server = server
+        self.faults = faults
         self.known = Known(trace)
         self.takes = {port.actor for port in trace.ports if port.receives == "message"}
         self.gives = {port.actor for port in trace.ports if port.sends == "message"}
@@ -123,8 +71,12 @@ class _Walk:
         self.asks: dict[str, str] = {}
         self.stalled: dict[str, None] = {}
         self.unanswered: dict[str, int] = defaultdict(int)
-        self.held = _Piles()
-        self.waiting = _Piles()
+        self.held = Piles()
+        self.waiting = Piles()
+        #: The hops that faults hold back: those that ever are, and those that are now.
+        self.holding = {hop for n, hop in trace.struck.items() if trace.events[n].fault in HOLDS}
+        self.held_back: dict[int, HeldBack] = {}
+        self.delayed: tuple[HeldBack, ...] = ()
         self.counts: dict[Link, int] = {}
         self.status: dict[str, str] = {}
         self.changed: dict[str, None] = dict.fromkeys(actor.id for actor in trace.actors)
@@ -133,11 +85,11 @@ class _Walk:
         """The steps that were asked for, in order."""
         hops = self.trace.hops
         begins: dict[int, list[int]] = defaultdict(list)
-        arrives: dict[int, Hop] = {}
+        arrives: dict[int, int] = {}
         for n, hop in enumerate(hops):
             begins[hop.begins].append(n)
             if hop.received is not None:
-                arrives[hop.received] = hop
+                arrives[hop.received] = n
         leaving: dict[int, list[int]] = defaultdict(list)
         for receive, leave in departures(self.trace).items():
             leaving[leave].append(receive)
@@ -152,6 +104,8 @@ class _Walk:
             for receive in leaving.get(n, ()):
                 self.held.drop(event.actor, receive)
             self.changed[event.actor] = None
+            if event.what == "fault" and event.fault not in DROPS:
+                yield from self._strikes(n, event)
             for position in begins.get(n, ()):
                 self.known.begin(hops[position])
                 if hops[position].kind in self.kinds and self._touches(hops[position]):
@@ -159,7 +113,9 @@ class _Walk:
             for position in begins.get(n, ()):
                 self._sent(hops[position])
             if n in arrives:
-                self._arrived(arrives[n], n)
+                if self.held_back.pop(arrives[n], None):
+                    self.delayed = tuple(self.held_back.values())
+                self._arrived(hops[arrives[n]], n)
 
     def _touches(self, hop: Hop) -> bool:
         if self.server is None:
@@ -180,7 +136,7 @@ class _Walk:
 
     def _sent(self, hop: Hop) -> None:
         """The hop is under way: it counts, and waits at its target until it is taken."""
-        if hop.source == "":
+        if hop.source == "" or self._doubled(hop):
             return
         self._count(self._by_sending(hop))
         self.changed[hop.source] = None
@@ -189,6 +145,38 @@ class _Walk:
         if hop.kind in ("message", "request") and hop.target and not self.known.lost(hop):
             self.waiting.add(hop.target, self._turn(hop), self.known.number(hop.message))
             self.changed[hop.target] = None
+
+    def _strikes(self, n: int, event: Event) -> Iterator[Step]:
+        """A fault acts, on a message that has come to its receiver, or on an actor."""
+        position = self.trace.struck.get(n)
+        hop = None if position is None else self.trace.hops[position]
+        waits = hop is not None and hop.kind in ("message", "request") and not self.known.lost(hop)
+        if hop is not None and waits:
+            self.waiting.drop(hop.target, self._turn(hop))
+            self.changed[hop.target] = None
+        if self.faults and self._concerns(event, hop):
+            yield self._fault(event, position, hop)
+        if hop is None or position is None or not waits:
+            return
+        number = self.known.number(hop.message)
+        if event.fault in HOLDS:
+            self.held_back[position] = HeldBack(number, *hop.link, self._row(hop))
+            self.delayed = tuple(self.held_back.values())
+        else:
+            self.waiting.add(hop.target, self._turn(hop), number)
+            self.changed[hop.target] = None
+
+    def _concerns(self, event: Event, hop: Hop | None) -> bool:
+        """It is to be told of what this fault does."""
+        if event.kind and event.kind not in self.kinds:
+            return False
+        if hop is not None:
+            return self._touches(hop)
+        return self.server is None or self.server in self.known.servers(event.actor)
+
+    def _doubled(self, hop: Hop) -> bool:
+        """Nobody has sent it a second time."""
+        return hop.received in self.trace.faults.doubled
 
     def _arrived(self, hop: Hop, n: int) -> None:
         """The hop's message is in its receiver's hands."""
@@ -224,7 +212,8 @@ class _Walk:
 
     def _adds(self, hop: Hop) -> tuple[Link, ...]:
         arrives = [] if hop.received is None else self._by_arriving(hop)
-        return (*(self._by_sending(hop) if hop.source else ()), *arrives)
+        sends = hop.source and not self._doubled(hop)
+        return (*(self._by_sending(hop) if sends else ()), *arrives)
 
     def _count(self, keys: list[Link]) -> None:
         for key in keys:
@@ -242,10 +231,7 @@ class _Walk:
         row = self.known.row(hop)
         number = self.known.number(hop.message)
         seen = self.known.evidence(hop, queued=hop.source in self.waiting.shown)
-        index, self.index = self.index, self.index + 1
-        previous = self.told.get(hop.message, self.told.get(self.known.parent(hop.message)))
-        if hop.message:
-            self.told[hop.message] = index
+        index, previous = self._next(hop.message)
         return Step(
             index=index,
             hop=position,
@@ -255,7 +241,7 @@ class _Walk:
             number=number,
             source=hop.source,
             target=hop.target,
-            row=(row.source, row.target) if row else None,
+            row=self._row(hop),
             row_number=row.number if row else 0,
             lost=self.known.lost(hop),
             arrives=hop.received is not None,
@@ -265,18 +251,66 @@ class _Walk:
             status=self._statuses(hop, number),
             held=self.held.snapshot(),
             waiting=self.waiting.snapshot(),
+            delayed=self.delayed,
+            held_back=position in self.holding,
             counts=dict(self.counts),
             adds=self._adds(hop),
         )
 
-    def _statuses(self, hop: Hop, number: str) -> Mapping[str, str]:
+    def _fault(self, event: Event, position: int | None, hop: Hop | None) -> Step:
+        """What a fault does, as a step: its message, if it has one, is half-way."""
+        number = self.known.number(event.message)
+        index, previous = self._next(event.message)
+        row = None if hop is None else self.known.row(hop)
+        assert event.fault
+        seen = self.known.fault(event)
+        return Step(
+            index=index,
+            hop=position,
+            fault=event.fault,
+            at=event.at,
+            kind=event.kind or "message",
+            message=event.message,
+            number=number,
+            source=hop.source if hop else "",
+            target=event.actor,
+            row=self._row(hop) if hop else None,
+            row_number=row.number if row else 0,
+            lost=False,
+            arrives=False,
+            previous=previous,
+            title=sentence.fault_title(number, seen),
+            sentence=sentence.tell_fault(seen),
+            status=self._statuses(None, number),
+            held=self.held.snapshot(),
+            waiting=self.waiting.snapshot(),
+            delayed=self.delayed,
+            counts=dict(self.counts),
+            adds=(),
+        )
+
+    def _next(self, message: str) -> tuple[int, int | None]:
+        """The index of the message's next step, and that of its last one or of its parent's."""
+        index, self.index = self.index, self.index + 1
+        previous = self.told.get(message, self.told.get(self.known.parent(message)))
+        if message:
+            self.told[message] = index
+        return index, previous
+
+    def _row(self, hop: Hop) -> Link | None:
+        row = self.known.row(hop)
+        return (row.source, row.target) if row else None
+
+    def _statuses(self, hop: Hop | None, number: str) -> Mapping[str, str]:
         new = dict(self.status)
         for actor in self.changed:
             new[actor] = self._status(actor)
         self.changed.clear()
         self.status = new
+        if hop is None:
+            return new
         if hop.target and not self.known.lost(hop) and hop.kind in ("message", "request"):
-            coming = self._status(hop.target, (self._turn(hop), _named(hop.kind, number)))
+            coming = self._status(hop.target, (self._turn(hop), named(hop.kind, number)))
             if coming != new.get(hop.target):
                 return {**new, hop.target: coming}
         return new
@@ -289,73 +323,16 @@ class _Walk:
         role = self.known.role(actor)
         if held:
             verb = {"worker": "works on", "bypass": "answers"}.get(role, "holds")
-            return _fit(verb, held)
+            return fit(verb, held)
         if actor in self.asks:
-            return _short(f"waits for {self.known.name(self.asks[actor])}", "waits for answer")
+            return short(f"waits for {self.known.name(self.asks[actor])}", "waits for answer")
         if actor in self.stalled:
             return "waits for ack"
         first = self.waiting.first(actor)
         if coming and (first is None or coming[0] < first):
-            return _short(f"next: {coming[1]}", coming[1])
+            return short(f"next: {coming[1]}", coming[1])
         if waiting:
-            return _fit("next:", waiting._replace(size=1))
+            return fit("next:", waiting._replace(size=1))
         if self.unanswered[actor]:
             return "waits for answer" + ("s" if self.unanswered[actor] > 1 else "")
         return "idle"
-
-
-class _Piles:
-    """The piles of all actors, each in the order of its keys; only the fronts are shown."""
-
-    def __init__(self) -> None:
-        self.shown: dict[str, Pile] = {}
-        self._all: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        self._given: Mapping[str, Pile] | None = None
-
-    def first(self, actor: str) -> int | None:
-        """The key of the message on top."""
-        pile = self._all[actor]
-        return pile[0][0] if pile else None
-
-    def add(self, actor: str, key: int, number: str) -> None:
-        insort(self._all[actor], (key, number))
-        self._show(actor)
-
-    def drop(self, actor: str, key: int) -> None:
-        pile = self._all[actor]
-        at = bisect_left(pile, (key, ""))
-        if at < len(pile) and pile[at][0] == key:
-            del pile[at]
-            self._show(actor)
-
-    def snapshot(self) -> Mapping[str, Pile]:
-        """The piles of now; the same object as before where nothing has changed."""
-        if self._given is None:
-            self._given = dict(self.shown)
-        return self._given
-
-    def _show(self, actor: str) -> None:
-        pile = self._all[actor]
-        self._given = None
-        if pile:
-            self.shown[actor] = Pile(tuple(number for _, number in pile[:_NAMED]), len(pile))
-        else:
-            self.shown.pop(actor, None)
-
-
-def _named(kind: Kind, number: str) -> str:
-    word = "request" if kind == "request" else "message"
-    return f"{word} {number}" if number else f"a {word}"
-
-
-def _fit(verb: str, pile: Pile) -> str:
-    """`holds message 3`, `holds 4 messages`, as far as the box has room."""
-    if pile.size > 1:
-        return _short(f"{verb} {pile.size} messages", f"{verb} {pile.size}")
-    number = pile.first[0]
-    kind: Kind = "request" if number.startswith("r") else "message"
-    return _short(f"{verb} {_named(kind, number)}", f"{verb} {number}")
-
-
-def _short(text: str, shorter: str) -> str:
-    return text if advance(text, _SIZE) <= _ROOM else shorter
