@@ -248,6 +248,7 @@ class Actor(Loop):
             try:
                 gate.begin(self)
             except Stopped:
+                gate.end(self)
                 return
         self.hooks.actor_started(self.id, self.tick())
         try:

@@ -59,10 +59,21 @@ class Breakage:
         """The faults that may still act."""
         return [chance.fault for chance in self._active if not chance.spent]
 
-    def plant(self, fault: Fault) -> None:
-        """Let the fault act from now on."""
+    def plant(self, fault: Fault, ports: Sequence[Port]) -> None:
+        """Let the fault act from now on, at these ports and at those that open later."""
         with self._mutex:
+            self.is_on = True
             self._active.append(Chance(fault))
+            for port in ports:
+                port.break_by(self)
+
+    def retire(self, port: Port) -> None:
+        """In a free run, let the port forget faults when there are none: so it is fast again."""
+        if self._active or len(port.arrivals):
+            return
+        with self._mutex:
+            if not self._active:
+                port.break_by(None)
 
     def heal(self, fault: Fault) -> None:
         """Let it act no more.
@@ -87,6 +98,7 @@ class Breakage:
             stamp = wire.read_stamp(frames[-1])
             if stamp is not None:
                 self._senders[stamp.id] = port.owner.id
+                self._senders.move_to_end(stamp.id)
                 if len(self._senders) > REMEMBERED:
                     self._senders.popitem(last=False)
 

@@ -34,10 +34,8 @@ class Breaking:
             )
         if not self._party.run.hooks.active:
             self._party.run.hooks.add(_Listener())  # else messages have no id to tell them by
-        breakage.is_on = True
-        breakage.plant(fault)
-        for port in ports:
-            port.break_by(breakage)
+        breakage.is_on = True  # whoever joins now asks
+        breakage.plant(fault, [port for one in self._party.actors() for port in one.ports])
         self._decide("inject", fault)
 
     def _check(self, fault: Fault) -> None:
@@ -45,6 +43,8 @@ class Breaking:
         party = self._party
 
         def look() -> None:
+            if not party.begun and fault not in self._breakage.planted:
+                return  # it has been healed
             there = party.actors() if party.begun else party.declared()
             check(fault, there, others=not party.begun)
 
@@ -55,6 +55,7 @@ class Breaking:
 
     def heal(self, fault: Fault) -> None:
         """Let a fault act no more; see `Cluster.heal`."""
+        self._party.not_ended()
         self._breakage.heal(fault)
         self._decide("heal", fault)
 

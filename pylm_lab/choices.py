@@ -23,10 +23,11 @@ class Operation:
     """Something that an actor could do next: `kind` at `port` (None: start, time out).
 
     `frames` are what it would send or receive, where that is known; `jumps_to` is the time to which
-    the clock has to jump for it, in seconds. It `is_done` when it had its turn.
+    the clock has to jump for it, in seconds. It `is_done` when it had its turn, at
+    that `step`.
     """
 
-    __slots__ = ("actor", "frames", "is_done", "jumps_to", "kind", "port")
+    __slots__ = ("actor", "frames", "is_done", "jumps_to", "kind", "port", "step")
 
     def __init__(
         self, actor: str, kind: str, port: Door | None = None, frames: list[bytes] | None = None
@@ -37,6 +38,7 @@ class Operation:
         self.frames = frames
         self.jumps_to: float | None = None
         self.is_done = False
+        self.step = 0
 
     @property
     def message(self) -> int:
@@ -111,7 +113,11 @@ class Chosen(Chooser):
 
     def choose(self, possible: Sequence[Operation]) -> int | None:
         position = self._function(possible)
-        if not isinstance(position, int) or not 0 <= position < len(possible):
+        if (
+            isinstance(position, bool)
+            or not isinstance(position, int)
+            or not 0 <= position < len(possible)
+        ):
             raise WiringError(
                 f"the schedule chose {position!r} of {len(possible)} operations: it has to return "
                 f"a position, from 0 to {len(possible) - 1}"

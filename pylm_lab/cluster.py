@@ -252,6 +252,7 @@ class Cluster:
 
         Raises:
             WiringError: it was not injected, has been healed, or has acted as often as it should.
+            RunError: the cluster has ended.
         """
         self._breaking.heal(fault)
 

@@ -85,6 +85,7 @@ class Loop(Patience):
         self.ids = Ids(seed, self.id)
         self.stamps = Stamps(self.ids, originates=self.originates, carries=self.carries)
         self._taken = self._last = None
+        self.holds_back = 0
 
     def next(
         self,
@@ -299,7 +300,6 @@ class Loop(Patience):
                 self._last = port
                 if batch:
                     return port, batch
-                continue
             if sending is not None and ready.get(sending[0].socket, 0) & _OUT:
                 try:
                     sending[0].put(sending[1], onward=self.onward)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -21,6 +21,8 @@ _STAMPED = ("message", "request")
 _READY = wire.READY
 #: Faults after which a message arrives all the same.
 _ARRIVES = ("duplicate", "corrupt")
+#: Strikes that are remembered, to be told with their step.
+_LATELY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +91,8 @@ class Names(Hook):
         self._breakage = breakage
         self._actors: dict[str, Actor] = {}
         self.numbers = Numbers()
-        #: What faults have done that is not told yet: actor, port id (empty: any), kind, why.
-        self._struck: list[tuple[str, str, FaultKind, str]] = []
+        #: What faults did lately: at which step, of what kind, and why.
+        self._struck: OrderedDict[int, tuple[FaultKind, str]] = OrderedDict()
 
     def fault_struck(
         self,
@@ -101,7 +103,9 @@ class Names(Hook):
         why: str,
         at: int,
     ) -> None:
-        self._struck.append((actor, port.id if port else "", fault, why))
+        self._struck[at] = fault, why
+        if len(self._struck) > _LATELY:
+            self._struck.popitem(last=False)
 
     def actor_declared(self, actor: Actor) -> None:
         self._actors[actor.id] = actor
@@ -190,12 +194,10 @@ class Names(Hook):
 
     def _what_struck(self, operation: Operation) -> str:
         """What a fault did as this happened; empty if none did."""
-        where = operation.port.id if operation.port else ""
-        for n, (actor, port, fault, why) in enumerate(self._struck):
-            if actor == operation.actor and port in ("", where):
-                del self._struck[: n + 1]
-                return f"; {why}" if fault in _ARRIVES else f", or would: {why}"
-        return ""
+        if operation.step not in self._struck:
+            return ""
+        fault, why = self._struck[operation.step]
+        return f"; {why}" if fault in _ARRIVES else f", or would: {why}"
 
     def _others(self, port: Door, frames: list[bytes] | None = None) -> list[str]:
         """Who may be at the other end."""

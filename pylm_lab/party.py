@@ -57,6 +57,8 @@ class Party:
             gate.tell = self.decided
         self.begun = False
         self.ended = self._ending = False
+        #: Held by who ends it.
+        self._mutex = threading.RLock()
         #: The ids of actors that had not ended in time.
         self.left: list[str] = []
         self.servers: list[ServerTemplate] = []
@@ -116,9 +118,11 @@ class Party:
                 return Client(
                     found.name, cache.listen_to.address, name=name, run=self.run, **options
                 )
-        finally:
+        except BaseException:
             # Who has failed to look up its server has closed its sockets.
-            self.clients = [client for client in self.clients if client.is_open]
+            for client in [client for client in self.clients if not client.is_open]:
+                self.clients.remove(client)
+            raise
 
     def _orderly(self, *actors: str) -> AbstractContextManager[None]:
         """In a controlled run these move first meanwhile: that somebody joins is no choice."""
@@ -259,11 +263,21 @@ class Party:
 
     def stop(self, timeout: float = DEADLINE) -> bool:
         """End everything in order; True if all have ended; see `Cluster.stop`."""
+        if self.ended:
+            return not self.left
+        here = threading.current_thread()
+        threads = [*(task.thread for task in self.tasks), *(a.thread for a in self.actors())]
+        if here in threads:
+            raise RunError(
+                f"{here.name} can't stop the cluster that it is part of: return from there first"
+            )
+        with self._mutex:
+            return self._stop(timeout)
+
+    def _stop(self, timeout: float) -> bool:
         gate = self.run.gate
         if self.ended:
             return not self.left
-        if any(task.thread is threading.current_thread() for task in self.tasks):
-            raise RunError("a call can't stop the cluster that it is part of: return from it first")
         try:
             # What is stepped ends where it stands.
             if gate is not None and self.begun and gate.chooser.rests and not gate.is_over:
@@ -278,12 +292,16 @@ class Party:
         return not self.left
 
     def abort(self) -> None:
-        """End at once, in whatever order."""
-        if self.ended:
+        """End at once, in whatever order, unless somebody does so already."""
+        if self.ended or not self._mutex.acquire(blocking=False):
             return
-        if self.run.gate is not None:
-            self.run.gate.over()
-        self._end(DEADLINE, linger=0)
+        try:
+            if not (self.ended or self._ending):
+                if self.run.gate is not None:
+                    self.run.gate.over()
+                self._end(DEADLINE, linger=0)
+        finally:
+            self._mutex.release()
 
     def _end(self, timeout: float, linger: float = DEADLINE) -> None:
         # Calls that wait hear of the end from their clients.

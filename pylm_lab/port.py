@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Port"]
 
-#: What a REP answers to a request that a fault has lost.
-NOTHING = b"\xfflost"
+#: What a REP answers to a request that a fault has lost; an answer of somebody's has one frame.
+NOTHING = [b"\xfflost", b""]
 #: Messages that are given up by name when an actor ends: somebody may push more all the time.
 SWEEP = 50_000
 
@@ -185,7 +185,7 @@ class Port(Line):
                 late.next = self._release()
             while late.next is None and self.can_receive():
                 taken = self._take()
-                late.next = None if taken[-1] == NOTHING else taken
+                late.next = None if taken == NOTHING else taken
         return late.next is not None
 
     def hold(self, frames: list[bytes], at: float, after: str = "") -> None:
@@ -197,9 +197,9 @@ class Port(Line):
         self.owner.holds_back -= 1
         return self.arrivals.release()
 
-    def break_by(self, faults: Breakage) -> None:
-        """Let faults act from now on; from any thread."""
-        self.faults, self._direct = faults, False
+    def break_by(self, faults: Breakage | None) -> None:
+        """Let faults act from now on, or no more."""
+        self.faults, self._direct = faults, faults is None and self.owner.gate is None
 
     def strike(self, frames: list[bytes], fault: hook.FaultKind, why: str) -> None:
         """Tell that a fault acts on what the port was about to receive."""
@@ -220,7 +220,7 @@ class Port(Line):
     def free_of_debt(self) -> None:
         """A request was lost: let a REP take the next one, which it does when it has answered."""
         if self.socket_type == zmq.REP:
-            self._put([[NOTHING]])
+            self._put([NOTHING])
 
     def preview(self, frames: list[bytes]) -> tuple[int, int]:
         """The id under which these frames would be sent, 0 for a new one, and its parent's."""
@@ -242,8 +242,9 @@ class Port(Line):
         if stamps:
             plain = [frames[-1] for frames in batch]
             owner.stamps.put(batch)
-        if self.faults is not None:
-            self.faults.note(self, batch)  # before anybody can receive it
+        faults = self.faults
+        if faults is not None:
+            faults.note(self, batch)  # before anybody can receive it
         if self.sends == "request" and not self._direct:
             self._forget_late_answers()
         times: list[int] = []
@@ -272,10 +273,12 @@ class Port(Line):
 
     def _take_what_arrived(self) -> list[bytes] | None:
         """`take`, where something may wait here already, or a fault may act."""
+        if self.faults is not None and self.owner.gate is None:
+            self.faults.retire(self)
         frames, was_held = self._arrived()
         if not self._watched:
             return frames
-        if frames[-1] == NOTHING:
+        if frames == NOTHING:
             return None
         struck = frames if was_held else self._strike(frames)
         if struck is not None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pylm_lab.choices import Chooser, Operation
-from pylm_lab.errors import WiringError
+from pylm_lab.errors import LabError, WiringError
+from pylm_lab.faults import parse
 from pylm_lab.hook import Decision
 from pylm_lab.moves import Names, say
 from pylm_lab.trace import Event, Trace
@@ -52,6 +53,9 @@ class Record:
                 f"this trace has no decisions to run along: its schedule was {trace.schedule!r}. "
                 "Record one with a seed, or step by step"
             )
+        for decision in trace.decisions:
+            if decision.kind in ("inject", "heal"):
+                parse(decision.text)  # what can't be read is said before anything runs
         self.trace = trace
         #: It ended when nothing could move any more.
         self.is_whole = chosen[-1].kind == "quiet"
@@ -144,8 +148,12 @@ class Replayed(Chooser):
         """What was chosen next; faults that were planted before are planted."""
         decisions = self._record.decisions
         while self._at < len(decisions) and decisions[self._at].decision.kind in ("inject", "heal"):
+            decision = decisions[self._at].decision
             self._at += 1
-            self.break_(decisions[self._at - 1].decision)
+            try:
+                self.break_(decision)
+            except LabError as error:
+                self._diverge(decision.at, f"recorded {decision.kind} of {decision.text}: {error}")
         return decisions[self._at] if self._at < len(decisions) and not self.divergence else None
 
     @staticmethod

@@ -154,14 +154,23 @@ class Gate(Turnstile):
             RunError: the run is over.
         """
         self._may_call("cluster", drives=True)
-        if self._over:
+        if self._choosing:
+            raise RunError(
+                "a schedule can't move the cluster that it chooses for: return a position"
+            )
+        done = not self._over and self._drive(Driver(until, patient=patient))
+        if self._over and not done:
             raise self._too_late("cluster")
-        return self._drive(Driver(until, patient=patient))
+        return done
 
     def rest(self) -> None:
         """Let everything run until nothing can move any more, or the run is over."""
-        if not self._over:
-            self.drive(lambda: False)
+        try:
+            if not self._over:
+                self.drive(lambda: False)
+        except RunError:
+            if not self._over:
+                raise
 
     def branch(self, name: str, work: Callable[[], None]) -> None:
         """Let `work` call, in a thread of its own; returns when it first waits here, or has ended.
@@ -242,7 +251,8 @@ class Gate(Turnstile):
         """What could happen next; nothing does."""
         if self._over:
             return []
-        self.drive(lambda: True)
+        if not self._choosing:
+            self.drive(lambda: True)
         return [operation for operation, _ in self._options()]
 
     # What the one who runs everything calls
@@ -260,10 +270,12 @@ class Gate(Turnstile):
         if turn is not None and not turn.stopping:
             self._over = turn.stopping = True
             turn.go.release()
+            self._wake_drivers()
 
     def over(self) -> None:
         """The run is over: whoever asks from now on is told so. `stop` wakes those who wait."""
         self._over = True
+        self._wake_drivers()
 
     def finish(self) -> None:
         """Close what was left to the end. Call it when all threads have ended."""

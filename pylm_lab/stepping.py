@@ -178,16 +178,18 @@ class Stepping:
         """Let everything happen until a move is the last; returns all that have happened."""
         names, moves = self._know(), Moves()
         # One by one: what is asked of a move may look around, in the thread of who asks.
-        while True:
-            gate.recent = []
-            moved = gate.drive(_once(gate))
-            # Of what happened when somebody joined, all is told.
-            for operation in gate.recent:
-                moves.append(names.move(len(moves) + 1, operation))
-                if until(moves[-1]):
-                    return moves
-            if not moved:
-                break
+        try:
+            moved = True
+            while moved:
+                gate.recent = []
+                moved = gate.drive(_once(gate))
+                # Of what happened when somebody joined, all is told.
+                for operation in gate.recent:
+                    moves.append(names.move(len(moves) + 1, operation))
+                    if until(moves[-1]):
+                        return moves
+        finally:
+            gate.recent = None
         if not moves:
             self._stuck()
         return moves

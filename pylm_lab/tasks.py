@@ -28,7 +28,7 @@ class Task:
         self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, gate: Gate | None
     ) -> None:
         self.name = name
-        self._call = function, args, kwargs
+        self._call: Any = (function, args, kwargs)
         self._gate = gate
         self._ended = threading.Event()
         self._value: Any = None
@@ -50,7 +50,8 @@ class Task:
 
     def _run(self) -> None:
         self.thread = threading.current_thread()
-        function, args, kwargs = self._call
+        # Whoever keeps the task does not keep what it was called with, its cluster perhaps.
+        (function, args, kwargs), self._call = self._call, None
         try:
             value = function(*args, **kwargs)
             # A job does nothing until somebody asks for its answers.
@@ -98,13 +99,17 @@ class Task:
         return self._value
 
     def _drive(self, gate: Gate) -> None:
-        if gate.is_stepped_here:
+        if gate.is_stepped_here and not gate.is_over:
             raise RunError(
                 f"{self.name} has not ended: the cluster is stepped, so let it move first, with "
                 "cluster.step() or cluster.run()"
             )
-        if not gate.is_over:
-            gate.drive(self._ended.is_set, patient=False)
+        try:
+            if not gate.is_over:
+                gate.drive(self._ended.is_set, patient=False)
+        except RunError:
+            if not gate.is_over:
+                raise
         # When the run is over, or about to be, its thread may take a moment to end.
         if not self._ended.wait(ENDS if gate.is_over else 0.0):
             why = gate.failure or gate.chooser.ended or "the run is over"

@@ -71,7 +71,7 @@ def wish(receives: Sequence[Door], sends: Door | None) -> str:
 
 
 class Turn:
-    """An actor's place at the gate. Touched only by the thread that holds the turn."""
+    """An actor's place at the gate. Changed by the thread that holds the turn, and by a stop."""
 
     def __init__(self, actor: str, *, caller: bool) -> None:
         self.actor = actor

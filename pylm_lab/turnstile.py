@@ -23,10 +23,9 @@ class Turnstile:
     def __init__(self, chooser: Chooser) -> None:
         self.step = 0
         self.time = 0.0
-        #: Operations that were let happen, and the last of them.
+        #: Operations that were let happen.
         self.count = 0
-        self.last: Operation | None = None
-        #: Steps after which a call that still waits is given up; None: never.
+        #: Steps of the run after which whoever waits is given up; None: never.
         self.limit: int | None = None
         self.chooser = chooser
         #: Told of each operation when it is its turn.
@@ -34,12 +33,13 @@ class Turnstile:
         self.failure: BaseException | None = None
         self._turns: dict[object, Turn] = {}
         self._drivers: list[Driver] = []
-        #: Threads that may call, and what to note when one of them first waits here.
         #: What has happened, while somebody wants to know it.
         self.recent: list[Operation] | None = None
         #: Who moves first at the moment, and how many drive from before that.
         self._focus: frozenset[str] | None = None
         self._before = 0
+        #: The chooser is asked just now.
+        self._choosing = False
         #: The threads of actors.
         self._actors: set[int] = set()
         self._over = False
@@ -111,11 +111,16 @@ class Turnstile:
         if not self._over:
             self._next(None).go.release()
             return
-        if self.failure is not None:
-            for turn in self._turns.values():
-                if turn.caller and turn.waiting and turn.error is None:
-                    turn.error = self.failure
-                    turn.go.release()
+        for turn in self._turns.values():
+            if turn.caller and turn.waiting and turn.error is None:
+                turn.error = self.failure or RunError(
+                    f"{turn.actor} waits in vain: somebody was stopped, and with it the whole run"
+                )
+                turn.go.release()
+        self._wake_drivers()
+
+    def _wake_drivers(self) -> None:
+        """The run is over: whoever lets others move has nothing to wait for."""
         for driver in self._drivers:
             driver.go.release()
 
@@ -172,7 +177,11 @@ class Turnstile:
 
     def _position(self, options: list[tuple[Operation, Turn]]) -> int | None:
         if self._focus is None:
-            return self.chooser.choose([operation for operation, _ in options])
+            self._choosing = True
+            try:
+                return self.chooser.choose([operation for operation, _ in options])
+            finally:
+                self._choosing = False
         for position, (operation, _) in enumerate(options):
             if operation.actor in self._focus and operation.jumps_to is None:
                 self.chooser.forced(operation)
@@ -193,9 +202,7 @@ class Turnstile:
     def _still(self, what: str, step: int) -> str:
         waiting = [turn for turn in self._turns.values() if turn.waiting]
         callers = [f"{t.actor} waits for {wish(t.receives, t.sends)}" for t in waiting if t.caller]
-        others = ", ".join(turn.actor for turn in waiting if not turn.caller)
-        told = f"{'; '.join(callers)}, and all others wait as well" if callers else "all wait"
-        return f"{what} {step} steps: {told} ({others})"
+        return f"{what} {step} steps: {'; '.join(callers) or 'no call waits'}"
 
     def _give_up(self, error: BaseException) -> Turn:
         """Let a caller know that its wait is in vain."""
@@ -211,10 +218,10 @@ class Turnstile:
         return told[0]
 
     def _grant(self, operation: Operation, turn: Turn) -> Turn:
-        turn.granted = self.last = operation
+        turn.granted = operation
         self.step += 1
         self.count += 1
-        operation.is_done = True
+        operation.is_done, operation.step = True, self.step
         if self.recent is not None:
             self.recent.append(operation)
         if operation.jumps_to is not None:

@@ -205,11 +205,7 @@ class Plan:
 
     @property
     def clock(self) -> Clock:
-        """The clock of its run, for functions of its user's that one of its parts calls.
-
-        Raises:
-            RunError: it is asked to wait in a thread that is none of its own.
-        """
+        """The clock of its run, for functions of its user's that one of its parts calls."""
         here = threading.current_thread()
         return Clock(next((actor for actor in self.actors if actor.thread is here), self.router))
 
