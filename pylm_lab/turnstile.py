@@ -177,8 +177,8 @@ class Turnstile:
 
     def _position(self, options: list[tuple[Operation, Turn]]) -> int | None:
         if self._focus is None:
-            self._choosing = True
             try:
+                self._choosing = True
                 return self.chooser.choose([operation for operation, _ in options])
             finally:
                 self._choosing = False
