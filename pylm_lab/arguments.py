@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from pylm_lab.errors import WiringError
 
-__all__ = ["count", "seconds"]
+__all__ = ["count", "nearest", "seconds"]
+
+
+def nearest(wanted: object, known: Iterable[str]) -> str:
+    """Which of the names that are known was meant, as a hint; all of them if none is near."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(str(wanted), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
 
 
 def count(name: str, value: object, what: str, least: int = 1) -> int:

@@ -23,11 +23,11 @@ class Operation:
     """Something that an actor could do next: `kind` at `port` (None: start, time out).
 
     `frames` are what it would send or receive, where that is known; `jumps_to` is the time to which
-    the clock has to jump for it, in seconds. It `is_done` when it had its turn, at
-    that `step`.
+    the clock has to jump for it, in seconds. `step` is when it had its turn, 0 if
+    it has not had it.
     """
 
-    __slots__ = ("actor", "frames", "is_done", "jumps_to", "kind", "port", "step")
+    __slots__ = ("actor", "frames", "jumps_to", "kind", "port", "step")
 
     def __init__(
         self, actor: str, kind: str, port: Door | None = None, frames: list[bytes] | None = None
@@ -37,8 +37,12 @@ class Operation:
         self.port = port
         self.frames = frames
         self.jumps_to: float | None = None
-        self.is_done = False
         self.step = 0
+
+    @property
+    def is_done(self) -> bool:
+        """It had its turn."""
+        return self.step > 0
 
     @property
     def message(self) -> int:

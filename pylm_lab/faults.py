@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pylm_lab import wire
-from pylm_lab.arguments import seconds
+from pylm_lab.arguments import count, seconds
 from pylm_lab.errors import WiringError
 from pylm_lab.hook import FaultKind
 
@@ -226,14 +226,16 @@ def part(one: str, other: str, *, nth: int = 0) -> Fault:
             raise WiringError(f"part({one!r}, {other!r}): name two actors")
     if one == other:
         raise WiringError(f"part({one!r}, {other!r}): name two different actors")
-    return Fault(kind="part", source=one, target=other, nth=_whole("nth", nth))
+    return Fault(
+        kind="part", source=one, target=other, nth=count("nth", nth, "which message", least=0)
+    )
 
 
 def _on_link(
     kind: FaultKind, link: str, nth: int | None, chance: float | None, seed: int, **more: Any
 ) -> Fault:
     source, target = _ends(link)
-    _whole("seed", seed)
+    count("seed", seed, "of the generator", least=0)
     if chance is not None:
         if nth is not None:
             raise WiringError(f"nth={nth!r} and chance={chance!r}: choose one of them")
@@ -241,14 +243,14 @@ def _on_link(
             raise WiringError(f"chance={chance!r}: a number above 0, up to 1")
         more["chance"], more["seed"] = float(chance), seed
     else:
-        more["nth"] = 1 if nth is None else _whole("nth", nth)
+        more["nth"] = 1 if nth is None else count("nth", nth, "which message", least=0)
     return Fault(kind=kind, source=source, target=target, **more)
 
 
 def _on_actor(kind: FaultKind, actor: str, nth: int) -> Fault:
     if not isinstance(actor, str) or not actor or actor == "*":
         raise WiringError(f"{kind}({actor!r}): name an actor, such as 'worker1'")
-    if not _whole("nth", nth):
+    if not count("nth", nth, "which message", least=0):
         raise WiringError("nth=0: an actor ends once, so say before which message, from 1")
     return Fault(kind=kind, target=actor, nth=nth)
 
@@ -275,12 +277,6 @@ def _is_text(value: str) -> bool:
         return bool(value.encode()) or not value
     except UnicodeEncodeError:
         return False
-
-
-def _whole(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise WiringError(f"{name}={value!r}: a whole number, not below 0")
-    return value
 
 
 _MAKERS: dict[str, Callable[..., Fault]] = {

@@ -6,13 +6,13 @@ from names to scenarios.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
+from pylm_lab.arguments import nearest
 from pylm_lab.cluster import Cluster
 from pylm_lab.errors import WiringError
 from pylm_lab.parts.messages_pb2 import PalmMessage
@@ -114,9 +114,7 @@ def get(name: str) -> Scenario:
     """
     if name in _SCENARIOS:
         return _SCENARIOS[name]
-    near = difflib.get_close_matches(str(name), _SCENARIOS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_SCENARIOS)}"
-    raise WiringError(f"there is no scenario {name!r}: {hint}")
+    raise WiringError(f"there is no scenario {name!r}: {nearest(name, _SCENARIOS)}")
 
 
 class Greeter(Worker):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
-from pylm_lab.arguments import count
+from pylm_lab.arguments import count, nearest
 from pylm_lab.breaking import Breaking
 from pylm_lab.choices import Stepped
 from pylm_lab.errors import Deadlock, RunError, WiringError
@@ -30,24 +29,18 @@ class Stepping:
     def __init__(self, party: Party, breaking: Breaking) -> None:
         self._party = party
         self._breaking = breaking
-        self._names: Names | None = None
         self._replayed: Replayed | None = None
-        gate = party.run.gate
-        if gate is not None:
-            assert party.run.breakage is not None
-            self._names = Names(party.run.breakage)
+        assert party.run.breakage is not None
+        self._names = Names(party.run.breakage)
+        if party.run.gate is not None:
             party.run.hooks.add(self._names)
-
-    def _know(self) -> Names:
-        assert self._names is not None
-        return self._names
 
     def follow(self, replayed: Replayed) -> None:
         """Let a replay know the names, and plant what was planted."""
         gate = self._party.run.gate
         assert gate is not None
         self._replayed = replayed
-        replayed.names = self._know()
+        replayed.names = self._names
         replayed.state, replayed.ready = gate.state, gate.ready
         replayed.break_ = self._break
         replayed.prepare()
@@ -80,7 +73,7 @@ class Stepping:
     def pending(self) -> Moves:
         """What could happen next."""
         gate = self._gate()
-        names = self._know()
+        names = self._names
         return Moves(names.move(n, one) for n, one in enumerate(gate.possible(), start=1))
 
     def step(self, n: int | Move, choice: int | Move | None) -> Moves:
@@ -149,7 +142,7 @@ class Stepping:
 
         def until(move: Move) -> bool:
             reached[0] = (
-                (part is None or part in (move.actor, self._know().label(move.actor)))
+                (part is None or part in (move.actor, self._names.label(move.actor)))
                 and (message is None or str(message) == move.message)
                 and (kind is None or kind in (move.operation, move.kind))
                 and (when is None or bool(when(move)))
@@ -167,16 +160,14 @@ class Stepping:
         return moves
 
     def _known(self, part: str) -> None:
-        names = self._know()
+        names = self._names
         known = dict.fromkeys([*map(names.label, names.actors), *names.actors])
         if part not in known:
-            near = difflib.get_close_matches(str(part), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise WiringError(f"part={part!r} takes no part: {hint}")
+            raise WiringError(f"part={part!r} takes no part: {nearest(part, known)}")
 
     def _move(self, gate: Gate, until: Callable[[Move], bool]) -> Moves:
         """Let everything happen until a move is the last; returns all that have happened."""
-        names, moves = self._know(), Moves()
+        names, moves = self._names, Moves()
         # One by one: what is asked of a move may look around, in the thread of who asks.
         try:
             moved = True

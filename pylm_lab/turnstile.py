@@ -221,7 +221,7 @@ class Turnstile:
         turn.granted = operation
         self.step += 1
         self.count += 1
-        operation.is_done, operation.step = True, self.step
+        operation.step = self.step
         if self.recent is not None:
             self.recent.append(operation)
         if operation.jumps_to is not None:
