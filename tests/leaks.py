@@ -37,6 +37,7 @@ DEADLINE = 3.0
 _FD = Path("/proc/self/fd")
 _LINUX = _FD.is_dir()
 _LISTENING = "0A"
+_STATES = {"01": "established", "04": "fin_wait1", "05": "fin_wait2", "08": "close_wait"}
 
 
 class Snapshot:
@@ -208,18 +209,25 @@ def _kind(target: str) -> str:
 def _name(target: str) -> str:
     if not target.startswith("socket:["):
         return target
-    port = _listening().get(target.removeprefix("socket:[").removesuffix("]"))
-    return f"{target}, listening on tcp port {port}" if port else target
+    tcp = _tcp().get(target.removeprefix("socket:[").removesuffix("]"))
+    return f"{target}, {tcp}" if tcp else target
 
 
-def _listening() -> dict[str, int]:
-    """Inode → port of each tcp socket that listens."""
-    found: dict[str, int] = {}
+def _tcp() -> dict[str, str]:
+    """Inode → what the kernel tells of a tcp socket: its state, its ends, what waits in it."""
+    found: dict[str, str] = {}
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         if not table.is_file():
             continue
         for line in table.read_text(encoding="ascii").splitlines()[1:]:
-            _, local, _, state, *_, inode = line.split()[:10]
+            _, local, remote, state, queues, *_, inode = line.split()[:10]
+            here, there = (int(end.rpartition(":")[2], 16) for end in (local, remote))
             if state == _LISTENING:
-                found[inode] = int(local.rpartition(":")[2], 16)
+                found[inode] = f"listening on tcp port {here}"
+            else:
+                unsent, unread = (int(size, 16) for size in queues.split(":"))
+                found[inode] = (
+                    f"tcp port {here} to {there}, {_STATES.get(state, state)},"
+                    f" {unsent} bytes unsent, {unread} unread"
+                )
     return found
