@@ -3,8 +3,11 @@
 1. `Snapshot()` before, `snapshot.leaks()` after: a line for each thing that outlived the test.
 2. Things may end on their own time (ZeroMQ closes sockets in a thread of its own), so `leaks` looks
    again until nothing is left or its deadline has passed; it never waits when all is well.
-3. Nothing is patched. Threads and descriptors are listed, which is fast; only when there are more
-   than before are the objects behind them searched for.
+3. Nothing is patched. Threads and descriptors are listed, which is fast; the objects behind them
+   are searched for in the end, to name what has leaked.
+4. Looking leaves the time to those that it waits for. A search through all objects may take half a
+   second in a process of many, and other threads hardly run meanwhile: done at each look, it would
+   slow a server twentyfold that works off what a client has left to it, and tell of a leak.
 
 On Linux each ZeroMQ socket and context holds descriptors of its own, so counting those misses none.
 Elsewhere descriptors can't be listed, and the sockets are searched for each time.
@@ -33,6 +36,8 @@ _LIBRARIES = sysconfig.get_paths()["purelib"]
 KINDS = ("threads", "descriptors", "sockets")
 #: Seconds after which what is still there has leaked.
 DEADLINE = 3.0
+#: Between two looks there are this many seconds, or this many times what a look takes.
+_PAUSE, _TIMES = 0.002, 3
 
 _FD = Path("/proc/self/fd")
 _LINUX = _FD.is_dir()
@@ -73,8 +78,10 @@ class Snapshot:
         """Whether nothing new is left, now or by `end`."""
         pause = threading.Event()
         while True:
-            threads, sockets, descriptors = self._new(allow)
-            left = end - time.monotonic()
+            began = time.monotonic()
+            threads, sockets, descriptors = self._new(allow, names=False)
+            now = time.monotonic()
+            left = end - now
             if not (threads or sockets or descriptors):
                 return True
             if left <= 0:
@@ -82,23 +89,24 @@ class Snapshot:
             if threads:
                 threads[0].join(min(left, 0.05))
             else:
-                pause.wait(0.002)
+                pause.wait(min(left, max(_PAUSE, _TIMES * (now - began))))
 
     def _new(
-        self, allow: tuple[str, ...]
+        self, allow: tuple[str, ...], *, names: bool = True
     ) -> tuple[list[threading.Thread], list[Any], list[tuple[int, str]]]:
+        """What is new of each kind; without `names` no sockets if there is something else."""
         threads = [t for t in threading.enumerate() if t not in self._threads and t.is_alive()]
         descriptors = self._new_descriptors()
         # The test was the first to load the shared context: its descriptors look like the test's.
         first = _shared_context() is not self._shared_context
         if first:
             descriptors = [(fd, to) for fd, to in descriptors if _kind(to) != "anon_inode"]
-        sockets = self._new_sockets() if descriptors or first or not _LINUX else []
-        return (
-            threads if "threads" not in allow else [],
-            sockets if "sockets" not in allow else [],
-            descriptors if "descriptors" not in allow else [],
-        )
+        may_be_more = bool(descriptors) or first or not _LINUX
+        threads = threads if "threads" not in allow else []
+        descriptors = descriptors if "descriptors" not in allow else []
+        wanted = "sockets" not in allow and (names or not (threads or descriptors))
+        sockets = self._new_sockets() if may_be_more and wanted else []
+        return threads, sockets, descriptors
 
     def _new_descriptors(self) -> list[tuple[int, str]]:
         """Those of each kind that has grown: one in place of another, as in a pool, is fine."""

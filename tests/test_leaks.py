@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import leaks
 import pytest
@@ -115,6 +117,30 @@ def test_kinds_that_are_allowed_are_not_looked_at(
     before = leaks.Snapshot()
     with context.socket(zmq.PULL):
         assert before.leaks(allow=leaks.KINDS, deadline=0) == []
+
+
+def searches(look: Callable[[], object]) -> int:
+    """How often all objects of the process are looked through."""
+    count = 0
+
+    def told(_: Any, event: str, called: Any) -> None:
+        nonlocal count
+        count += event == "c_call" and called is gc.get_objects
+
+    earlier = sys.getprofile()
+    sys.setprofile(told)
+    try:
+        look()
+    finally:
+        sys.setprofile(earlier)
+    return count
+
+
+@linux
+def test_objects_are_not_searched_through_while_it_waits() -> None:
+    before = leaks.Snapshot()
+    with socket.create_server(("127.0.0.1", 0)):
+        assert searches(lambda: before.leaks(deadline=0.2)) == 1
 
 
 LEAKY = """
