@@ -178,10 +178,10 @@ class Turnstile:
     def _position(self, options: list[tuple[Operation, Turn]]) -> int | None:
         if self._focus is None:
             try:
-                self._choosing = True
-                return self.chooser.choose([operation for operation, _ in options])
-            finally:
-                self._choosing = False
+                return self._choose([operation for operation, _ in options])
+            except BaseException:
+                self._choosing = False  # Ctrl-C may have come just before that
+                raise
         for position, (operation, _) in enumerate(options):
             if operation.actor in self._focus and operation.jumps_to is None:
                 self.chooser.forced(operation)
@@ -190,6 +190,13 @@ class Turnstile:
             return None
         self.chooser.forced(options[0][0])
         return 0
+
+    def _choose(self, options: list[Operation]) -> int:
+        try:
+            self._choosing = True
+            return self.chooser.choose(options)
+        finally:
+            self._choosing = False
 
     def _standstill(self) -> Turn:
         """Nothing can move."""

@@ -26,9 +26,13 @@ def ran(
     workers: int = 1,
     window: int = 512,
     hook: lab.Hook | None = None,
+    more: int = 0,
     **options: Any,
 ) -> tuple[Trace, list[bytes], LabError | None]:
-    """A job with these faults: the trace, the answers, and what it ended with."""
+    """A job with these faults: the trace, the answers, and what it ended with.
+
+    It asks for an answer to each payload, and for some `more`.
+    """
     answers: list[bytes] = []
     error = None
     with lab.Cluster(
@@ -41,7 +45,7 @@ def ran(
             cluster.add(Greeter(f"worker{n + 1}"))
         try:
             client = cluster.client(timeout=timeout)
-            job = client.job("server.foo", payloads, messages=len(payloads))
+            job = client.job("server.foo", payloads, messages=len(payloads) + more)
             answers.extend(answer.rpartition(b" ")[2] for answer in job)
         except LabError as failed:
             error = failed
