@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pylm_lab import explore, faults
+    from pylm_lab import explore, faults, parts
     from pylm_lab.clients import Client
     from pylm_lab.cluster import Cluster
     from pylm_lab.course import check
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pylm_lab.parts.servers import ServerTemplate
     from pylm_lab.rerun import replay
     from pylm_lab.scenarios import Scenario
-    from pylm_lab.servers import Master, Worker
+    from pylm_lab.servers import Hub, Master, MuxWorker, Pipeline, Server, Sink, Worker
     from pylm_lab.trace import Recorder, Trace
 
     #: The module, which is a mapping.
@@ -33,10 +33,15 @@ __all__ = [
     "Client",
     "Cluster",
     "Hook",
+    "Hub",
     "LabError",
     "Master",
+    "MuxWorker",
+    "Pipeline",
     "Recorder",
+    "Server",
     "ServerTemplate",
+    "Sink",
     "Trace",
     "Worker",
     "animate",
@@ -44,6 +49,7 @@ __all__ = [
     "draw",
     "explore",
     "faults",
+    "parts",
     "play",
     "replay",
     "scenarios",
@@ -56,10 +62,15 @@ _HOMES = {
     "Client": "clients",
     "Cluster": "cluster",
     "Hook": "hook",
+    "Hub": "servers",
     "LabError": "errors",
     "Master": "servers",
+    "MuxWorker": "servers",
+    "Pipeline": "servers",
     "Recorder": "trace",
+    "Server": "servers",
     "ServerTemplate": "parts.servers",
+    "Sink": "servers",
     "Trace": "trace",
     "Worker": "servers",
     "animate": "draw.animation",
@@ -70,8 +81,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Packages that can be called, a module that is a mapping, and one whose functions make faults.
-    if name in ("draw", "explore", "faults", "scenarios"):
+    # Packages that can be called, a module that is a mapping, one whose functions make faults, and
+    # what servers are made of.
+    if name in ("draw", "explore", "faults", "parts", "scenarios"):
         return importlib.import_module(f"pylm_lab.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'pylm_lab' has no attribute {name!r}: see dir(pylm_lab)")

@@ -23,6 +23,7 @@ from pylm_lab.address import Places
 from pylm_lab.breakage import Breakage
 from pylm_lab.clock import Clock, steady
 from pylm_lab.errors import LabError, RunError
+from pylm_lab.foreground import Foreground
 from pylm_lab.loop import Loop
 from pylm_lab.port import Port
 from pylm_lab.schedule import SLICE, Gate, Stopped
@@ -198,15 +199,39 @@ class Actor(Loop):
             raise RunError(f"{self.id} runs already: stop it first, or make another one")
 
     def start(self) -> bytes:
-        """Run until ended, in this thread; returns the name. Opens the sockets if need be."""
-        self.open()
-        try:
-            self.work()
-            if self.reason is not None:
-                raise self.reason
-        finally:
-            self.cleanup()
+        """Run until ended, in this thread; returns the name. Opens the sockets if need be.
+
+        In the main thread Ctrl-C ends it: once the message at hand is done, or at once where a
+        function of the user's runs; see `Foreground`.
+        """
+        with Foreground(self._hear_end, self._is_at_once) as here:
+            self.open()
+            try:
+                self._tell_start()
+                if not here.interrupted:
+                    self.work()
+                if self.reason is not None:
+                    raise self.reason
+            finally:
+                self.cleanup()
         return self.name.encode()
+
+    def _tell_start(self) -> None:
+        """Called by a blocking start, before it begins."""
+
+    def _is_at_once(self) -> bool:
+        """Ctrl-C is not to wait until it looks whether it is to end."""
+        return self.gate is not None
+
+    def _hear_end(self) -> None:
+        """`stop`, from a handler of signals: whoever holds the mutex ends it already."""
+        if self._mutex.acquire(blocking=False):
+            try:
+                self._call_stop()
+            except zmq.ZMQError:
+                pass  # it is about to open, and looks before it begins
+            finally:
+                self._mutex.release()
 
     def launch(self) -> None:
         """Run in a thread of its own.
@@ -284,9 +309,12 @@ class Actor(Loop):
             self.gate.stop(self)
             return
         with self._mutex:
-            if self.is_open and not self._stopping and self._voice is not None:
-                self._stopping = True
-                self._voice.send(b"stop", zmq.NOBLOCK)
+            self._call_stop()
+
+    def _call_stop(self) -> None:
+        if self.is_open and not self._stopping and self._voice is not None:
+            self._stopping = True
+            self._voice.send(b"stop", zmq.NOBLOCK)
 
     def join(self, timeout: float = DEADLINE) -> bool:
         """Wait until its thread has ended; False if it has not after `timeout` seconds."""

@@ -42,8 +42,8 @@ class Places:
 
 def _place(address: str) -> str:
     """One spelling for each place: all hosts of a run's tcp addresses are this one."""
-    if address.startswith("tcp:"):
-        return "tcp:" + address.rpartition(":")[2]
+    if address.startswith(("tcp:", "http:")):
+        return f"{address.partition(':')[0]}:{address.rpartition(':')[2]}"
     return address
 
 

@@ -144,7 +144,7 @@ class Breakage:
             return any(_is(source, one) and _is(target, other) for one, other in ends)
         if echo:
             return False
-        if fault.kind not in _POSSIBLE.get(port.receives, _ALL):
+        if fault.kind not in _POSSIBLE.get(_comes_as(port), _ALL):
             return False
         if fault.kind in ("stop", "crash"):
             return port.receives in ("message", "request") and _is(target, fault.target)
@@ -185,7 +185,7 @@ def check(fault: Fault, actors: Sequence[Actor], *, others: bool = False) -> Non
     """
     check_names(fault, [actor.id for actor in actors], others=others)
     comes = {
-        port.receives
+        _comes_as(port)
         for actor in actors
         if fault.target != "*" and _is(actor.id, fault.target)
         for port in actor.ports
@@ -197,6 +197,11 @@ def check(fault: Fault, actors: Sequence[Actor], *, others: bool = False) -> Non
             "so none can be late, doubled or overtaken. Delay its answer: "
             f"delay('{fault.target}→{fault.source}')"
         )
+
+
+def _comes_as(port: Port) -> str:
+    """What comes to the port: a message to which it owes an answer is a request, too."""
+    return "request" if port.sends == "answer" else port.receives
 
 
 def check_names(fault: Fault, names: Sequence[str], *, others: bool = False) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 
-from pylm_lab.errors import NoAnswer, PayloadError
+from pylm_lab.errors import FunctionError, NoAnswer, PayloadError
 from pylm_lab.parts.messages_pb2 import PalmMessage
 
 __all__ = ["Call"]
@@ -21,11 +21,19 @@ SHOWN = 10
 class Call:
     """One `job` of a client, or one `eval`.
 
-    With a `cache` of the user's own its answers look all alike, and `due` stays empty.
+    With a `cache` of the user's own its answers look all alike, and `due` stays empty. If it
+    `raises`, an answer that tells of a failed function is kept as `failure`, and not given.
     """
 
     def __init__(
-        self, pipeline: str, client: str, function: str, cache: str, messages: int
+        self,
+        pipeline: str,
+        client: str,
+        function: str,
+        cache: str,
+        messages: int,
+        *,
+        raises: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.messages = messages
@@ -33,6 +41,9 @@ class Call:
         #: The payloads that have no answer yet: the id that they went with → position, from 1.
         self.due: dict[str, int] = {}
         self._function = function
+        self._raises = raises
+        #: The first answer that told of a failed function, as an error that counts the others.
+        self.failure: FunctionError | None = None
         #: The field is the user's; it does not tell to which payload an answer belongs.
         self._owned = self._unclaimed = bool(cache)
         self._inbox: deque[PalmMessage] = deque()
@@ -70,8 +81,13 @@ class Call:
         """There is an answer to give."""
         return bool(self._inbox)
 
-    def answer(self) -> bytes:
-        """The payload of the next answer that has come."""
+    @property
+    def is_endless(self) -> bool:
+        """It ends when it is left, and not before."""
+        return self.messages == sys.maxsize
+
+    def answer(self) -> bytes | None:
+        """The payload of the next answer that has come; None if that is a failure."""
         message = self._inbox.popleft()
         self.answered += 1
         if self.due.pop(message.cache, None) is None and not message.cache.startswith(
@@ -80,14 +96,25 @@ class Call:
             # Somebody has made a message of his own out of ours: nothing tells whose answer it is.
             self._unclaimed = True
             self.due.clear()
-        return message.payload
+        return None if self._raises and self._is_failure(message) else message.payload
+
+    def _is_failure(self, message: PalmMessage) -> bool:
+        """Note that an answer tells of a failed function, if it does."""
+        if not message.HasField("error"):
+            return False
+        if self.failure is not None:
+            self.failure.others += 1
+            return True
+        told = message.error
+        self.failure = FunctionError(told.server, told.function, told.kind, told.text, told.line)
+        return True
 
     def late(self, timeout: float | None, server: str, stuck: str, more: bool) -> NoAnswer:
         """No other answer has come in time.
 
         `stuck` is a port at which nothing leaves, or empty; `more`: not every payload was sent yet.
         """
-        wanted = "" if self.messages == sys.maxsize else f" of {self.messages}"
+        wanted = "" if self.is_endless else f" of {self.messages}"
         text = [
             f"{self._function}: {self.answered}{wanted} answers, "
             f"and no other within {timeout:g} s.",
@@ -100,6 +127,8 @@ class Call:
             text.append(f"Is a worker connected to {server!r}, and does it answer in time?")
         else:
             text.append(f"Only {self.asked} payloads were sent, and each has had its answer.")
+        if self.failure is not None:
+            text.append(f"Of those that came: {self.failure}.")
         error = NoAnswer(" ".join(filter(None, text)))
         error.missing = tuple(self.due.values())
         return error

@@ -8,19 +8,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import zmq
 
 from pylm_lab.actor import DEADLINE, Run
 from pylm_lab.arguments import count, seconds
 from pylm_lab.calls import Call
-from pylm_lab.errors import LabError, NoAnswer, PayloadError, RunError, WiringError
+from pylm_lab.errors import NoAnswer, PayloadError, RunError, WiringError
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.port import Port
 from pylm_lab.schedule import Stopped
-from pylm_lab.servers import CacheUser
+from pylm_lab.subscribing import Subscriber
 from pylm_lab.wire import READY
 
 __all__ = ["Client"]
@@ -29,11 +29,9 @@ __all__ = ["Client"]
 UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the client's"})()
 #: Messages that a job sends before it looks for answers again.
 AHEAD = 64
-#: Seconds to wait for a publisher that may not know how to tell that it is ready.
-ECHO_SECONDS = 1.0
 
 
-class Client(CacheUser):
+class Client(Subscriber):
     """Talks to a server: `eval` for one message, `job` for many, `get`, `set`, `delete`.
 
     It looks up the server's addresses in its cache when it is made, and waits for it if need be.
@@ -48,6 +46,8 @@ class Client(CacheUser):
         logging_level: of its logger.
         this_config: use the addresses given, and ask nothing.
         timeout: seconds to wait for each answer; None: as long as it takes.
+        errors: what an answer of a failed function does: "return" gives its payload, `b'0'`, and
+            "raise" raises FunctionError, in `job` after all other answers.
         name: what it is called in a trace.
         context: a ZeroMQ context; the default is `parts.core.zmq_context`.
 
@@ -71,6 +71,7 @@ class Client(CacheUser):
         this_config: bool = False,
         *,
         timeout: float | None = None,
+        errors: Literal["return", "raise"] = "return",
         name: str = "client",
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
         run: Run | None = None,
@@ -80,6 +81,11 @@ class Client(CacheUser):
         self.server_name = self.serves = server_name
         self.db_address = db_address
         self.patience = seconds("timeout", timeout)
+        if errors not in ("return", "raise"):
+            raise WiringError(
+                f'errors={errors!r}: "return" gives the b\'0\' of a failed function, "raise" raises'
+            )
+        self.errors = errors
         self.prefix = session or ""
         self.session = session
         self.db = self.add_port("db", zmq.REQ, binds=False, sends="request", receives="answer")
@@ -90,7 +96,6 @@ class Client(CacheUser):
         self._calls: dict[str, Call] = {}
         #: Told when it is closed.
         self.on_close: Callable[[Client], None] | None = None
-        self._leaves = False  # it is about to be closed: no need to unsubscribe
         #: Why there will be no answer any more.
         self._given_up: RunError | None = None
         #: Held while a call waits; whoever closes the sockets takes it first.
@@ -168,6 +173,8 @@ class Client(CacheUser):
             PayloadError: the payload is not bytes.
             NoAnswer: an answer did not come within the timeout. `missing` are the positions of
                 payloads that have none.
+            FunctionError: the function failed, or there is none of that name, where the client was
+                made with `errors="raise"`.
             RunError: the server has ended, or the client is closed.
         """
         answers = list(self.job(function, [payload], messages, cache, timeout=timeout))
@@ -188,7 +195,8 @@ class Client(CacheUser):
         from the generator while answers come back. It ends after `messages` answers, which is never
         unless told otherwise; close it, or leave the loop, to end it sooner.
 
-        Raises: as `eval`.
+        Raises: as `eval`. Answers of failed functions count among the `messages`; the first of them
+        is raised at the end, when all others have been given.
         """
         steps = [function] if isinstance(function, str) else function
         if not isinstance(steps, list | tuple) or not all(isinstance(one, str) for one in steps):
@@ -211,14 +219,20 @@ class Client(CacheUser):
         cache: str,
         timeout: float | None,
     ) -> Iterator[bytes]:
-        call = self._open_call(Call(self.ids.text(), self.uuid, function, cache, messages))
+        raises = self.errors == "raise"
+        call = Call(self.ids.text(), self.uuid, function, cache, messages, raises=raises)
+        self._open_call(call)
         ahead = 0
         waiting: tuple[Port, list[bytes]] | None = None
         more = True
         try:
             while call.answered < messages:
                 if call.has_answers:
-                    yield call.answer()
+                    answer = call.answer()
+                    if answer is not None:
+                        yield answer
+                    elif call.is_endless and call.failure and not call.failure.others:
+                        self.logger.error("%s: %s", self.id, call.failure)  # it is never raised
                     continue
                 if waiting is None and more:
                     try:
@@ -244,6 +258,8 @@ class Client(CacheUser):
                     continue
                 for frames in batch:
                     self._sort(frames)
+            if call.failure is not None:
+                raise call.failure
         finally:
             self._close_call(call)
 
@@ -258,13 +274,13 @@ class Client(CacheUser):
             return True
         return False
 
-    def _open_call(self, call: Call) -> Call:
+    def _open_call(self, call: Call) -> None:
         """Let its answers arrive; the first call that is open subscribes for all."""
         if not self.is_open:
             raise self._closed()
         if not self._calls:
             self._subscribe(self.uuid.encode())
-        return self._calls.setdefault(call.pipeline, call)
+        self._calls[call.pipeline] = call
 
     def _close_call(self, call: Call) -> None:
         with self._alone():
@@ -290,37 +306,6 @@ class Client(CacheUser):
             self.sub.drop(frames, "it answers an earlier call, which has ended")
         else:
             call.heard(message)
-
-    def _subscribe(self, topic: bytes) -> None:
-        """Subscribe, and wait until the publisher knows it."""
-        for asked in (topic, READY + topic):
-            self._ask_for(asked, subscribe=True)
-        try:
-            while (frames := self.next((self.sub,), None, ECHO_SECONDS)[1])[0] != READY + topic:
-                self._sort(frames)
-        except NoAnswer:
-            self.logger.debug("%s: the publisher does not tell when it is ready", self.id)
-        except BaseException:
-            self._unsubscribe(topic)
-            raise
-
-    def _unsubscribe(self, topic: bytes) -> None:
-        if not self.sub.is_open or self._leaves:
-            return
-        try:
-            for asked in (topic, READY + topic):
-                self._ask_for(asked, subscribe=False)
-        except (Stopped, LabError):
-            return  # the run is over, and with it every subscription
-
-    def _ask_for(self, topic: bytes, *, subscribe: bool) -> None:
-        port, hooks = self.sub, self.hooks
-        self.act("subscribe" if subscribe else "unsubscribe", port)
-        (port.socket.subscribe if subscribe else port.socket.unsubscribe)(topic)
-        tell = hooks.topic_subscribed if subscribe else hooks.topic_unsubscribed
-        tell(port.declared, topic, self.moment())
-        if self.gate is not None:
-            self.gate.touch(port)
 
     def next(
         self,

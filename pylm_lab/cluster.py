@@ -1,6 +1,7 @@
 """Cluster: servers, workers and clients together in one process.
 
-1. `add` declares. The first client starts everything, servers first, in the order of `add`.
+1. `add` declares. The first client starts everything: servers, in the order of `add` but each
+   after those that feed it (`upstream=`), then workers.
 2. Every run has a context of its own and fresh addresses, so two clusters never meet, and the same
    lines run twice work twice.
 3. With a seed the very same threads and sockets move one operation at a time, in an order that the
@@ -26,6 +27,8 @@ from pylm_lab.hook import Hook
 from pylm_lab.moves import Move, Moves
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.party import Party
+from pylm_lab.remote.browser import Browser
+from pylm_lab.remote.server import DebugServer
 from pylm_lab.replaying import Divergence, Record, Replayed, compare
 from pylm_lab.servers import Worker
 from pylm_lab.stepping import Stepping
@@ -35,7 +38,7 @@ from pylm_lab.waits import Waits
 
 __all__ = ["Cluster"]
 
-T = TypeVar("T", ServerTemplate, Worker)
+T = TypeVar("T", ServerTemplate, Worker, DebugServer)
 
 #: What decides who moves next: by name, or a function that is given the possible operations and
 #: returns the position of one.
@@ -113,7 +116,8 @@ class Cluster:
     def add(self, actor: T) -> T:
         """Let a server or a worker take part; returns it.
 
-        A worker names its server with `server=`; where there is one server only, it need not.
+        A worker names its server with `server=`; where there is one server only, it need not. A web
+        worker (`remote.server.DebugServer`) starts at once, and so has its `url`.
 
         Raises:
             WiringError: it is neither, it takes part already, or, once the cluster has started, its
@@ -128,9 +132,20 @@ class Cluster:
 
         Args:
             server: its name, or the server itself; may be left out where there is only one.
-            options: `name`, `timeout` and `session`, as `Client` takes them.
+            options: `name`, `timeout`, `session` and `errors`, as `Client` takes them, except that
+                a failed function raises FunctionError unless `errors="return"`. And `answers`: the
+                name of the server whose answers it gets, where that is another, down the pipeline.
         """
         return self._party.client(server, options)
+
+    def browser(self, server: str | ServerTemplate = "", **options: Any) -> Browser:
+        """A web client of the server's `HttpGateway`; starts everything that has been added.
+
+        Args:
+            server: its name, or the server itself; may be left out where there is only one.
+            options: `name` and `timeout`.
+        """
+        return self._party.browser(server, options)
 
     def attach(self, hook: Hook) -> Self:
         """Let the hook hear everything in this cluster. Returns the cluster.

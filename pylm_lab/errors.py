@@ -14,6 +14,7 @@ __all__ = [
     "AddressError",
     "Deadlock",
     "Endless",
+    "FunctionError",
     "LabError",
     "NoAnswer",
     "OutputError",
@@ -43,6 +44,40 @@ class PayloadError(LabError, TypeError):
 
 class RunError(LabError, RuntimeError):
     """A call at the wrong time: before the start, after the end, from a foreign thread."""
+
+
+class FunctionError(LabError):
+    """A function failed, or there is none of that name: mend it, or the call.
+
+    `server` is the id of the worker or server that was to run it, `function` what was asked for,
+    `kind` the exception's class, or another word for what is wrong, `text` what it says, `line`
+    where in the function's file it was raised (0: unknown). `others` are how many more answers of
+    the same call were failures.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        function: str,
+        kind: str,
+        text: str = "",
+        line: int = 0,
+        others: int = 0,
+    ) -> None:
+        super().__init__(server, function, kind, text, line, others)
+        self.server = server
+        self.function = function
+        self.kind = kind
+        self.text = text
+        self.line = line
+        self.others = others
+
+    def __str__(self) -> str:
+        told = f"{self.function or 'a function'} failed on {self.server}: {self.kind}"
+        told += f": {self.text}" if self.text else ""
+        told += f" (line {self.line})" if self.line else ""
+        told += f"; {self.others} more of this call failed" if self.others else ""
+        return told
 
 
 class NoAnswer(LabError, TimeoutError):

@@ -2,6 +2,8 @@
 
 1. A figure is a function here and a file there; the file is what the function makes, byte for byte.
 2. `compare` finds every difference: drift, a missing file, a file that nobody makes.
+3. A run with HTTP is a free one, so of it is drawn only what is the same each time: who is wired to
+   whom, and how many messages went there.
 """
 
 from __future__ import annotations
@@ -28,6 +30,21 @@ def _run() -> Trace:
     return get("parallel").run(seed=1)
 
 
+@cache
+def _hub_run() -> Trace:
+    return get("server_hub").run(seed=1, messages=10)
+
+
+@cache
+def _gateway_run() -> Trace:
+    return get("gateway").run(messages=10)
+
+
+@cache
+def _http_run() -> Trace:
+    return get("http").run(messages=10)
+
+
 def _router(theme: Theme) -> Any:
     return draw(build_master(), theme=theme)
 
@@ -36,11 +53,29 @@ def _master(theme: Theme) -> Any:
     return draw(_run(), theme=theme)
 
 
+def _hub(theme: Theme) -> Any:
+    return draw(_hub_run(), theme=theme, server="hub")
+
+
+def _microservice(theme: Theme) -> Any:
+    return draw(_gateway_run(), theme=theme, title="A microservice: a master behind HTTP")
+
+
+def _http_worker(theme: Theme) -> Any:
+    return draw(_http_run(), theme=theme, title="A web worker: what it answers goes on to Pub")
+
+
 def _flow() -> Any:
     return animate(_run())
 
 
-_DRAWN: dict[str, Callable[[Theme], Any]] = {"router": _router, "master": _master}
+_DRAWN: dict[str, Callable[[Theme], Any]] = {
+    "router": _router,
+    "master": _master,
+    "hub": _hub,
+    "microservice": _microservice,
+    "http-worker": _http_worker,
+}
 
 
 def names() -> list[str]:

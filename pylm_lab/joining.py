@@ -6,19 +6,24 @@ import time
 
 from pylm_lab.actor import Actor
 from pylm_lab.errors import Deadlock, RunError, WiringError
+from pylm_lab.parts.gateways import HttpGateway
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import CacheService
 from pylm_lab.servers import Worker
 from pylm_lab.waits import Waits
 
-__all__ = ["cache_of", "has_joined", "wait_for"]
+__all__ = ["cache_of", "gateway_of", "has_joined", "wait_for"]
 
 
 def has_joined(actor: Actor) -> bool:
-    """It has begun, and a worker is ready; or it never will be."""
+    """It has begun, and a worker is ready, and a part is known at what it is subscribed to; or it
+    never will be.
+    """
     if not actor.is_running or actor.gate is None:
         return True
-    return actor.is_ready.is_set() if isinstance(actor, Worker) else actor.gate.has_started(actor)
+    if isinstance(actor, Worker):
+        return actor.is_ready.is_set()
+    return actor.gate.has_started(actor)
 
 
 def cache_of(server: ServerTemplate) -> CacheService:
@@ -29,6 +34,17 @@ def cache_of(server: ServerTemplate) -> CacheService:
     raise WiringError(
         f"{server.name!r} has no cache service, so nobody can look up its addresses: "
         "register_bypass(CacheService, 'Cache')"
+    )
+
+
+def gateway_of(server: ServerTemplate) -> HttpGateway:
+    """The server's gateway to the web."""
+    for part in server.parts_by_name.values():
+        if isinstance(part, HttpGateway):
+            return part
+    raise WiringError(
+        f"{server.name!r} has no gateway, so nobody can ask it over HTTP: "
+        "register_bypass(HttpGateway, port=0)"
     )
 
 

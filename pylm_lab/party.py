@@ -1,13 +1,13 @@
 """Party: who takes part in a cluster, from the first one's declaration to the last one's end.
 
-1. Servers start first, in the order in which they were added, then workers.
+1. Servers start first, in the order in which they were added, but each after those that feed it;
+   then workers.
 2. An end goes the way of the messages, and all of it has one deadline.
 3. It does not know its cluster, which so can be forgotten and is then ended.
 """
 
 from __future__ import annotations
 
-import difflib
 import logging
 import threading
 import time
@@ -24,24 +24,38 @@ from pylm_lab.choices import Chooser
 from pylm_lab.clients import Client
 from pylm_lab.errors import Endless, LabError, RunError, WiringError
 from pylm_lab.hook import Decision
-from pylm_lab.joining import cache_of, has_joined, wait_for
+from pylm_lab.joining import cache_of, gateway_of, has_joined, wait_for
 from pylm_lab.parts.servers import ServerTemplate
+from pylm_lab.remote.browser import Browser
+from pylm_lab.remote.server import DebugServer
+from pylm_lab.roster import Roster
 from pylm_lab.schedule import Gate
 from pylm_lab.servers import Worker
 from pylm_lab.tasks import Task
-from pylm_lab.waits import Waits
+from pylm_lab.upstream import (
+    connect,
+    downstream,
+    expect,
+    in_order,
+    publisher_of,
+    subscribers_of,
+    wait_for_echo,
+)
 
 __all__ = ["Party"]
 
 #: The part of the time for an end that workers may take.
 WORKERS = 0.75
+#: What may be told of a client.
+OPTIONS = ("name", "timeout", "session", "errors", "answers")
 _log = logging.getLogger("pylm_lab.cluster")
 
 
-class Party:
+class Party(Roster):
     """Who takes part in a run."""
 
     def __init__(self, chooser: Chooser | None, seed: int | None, transport: str) -> None:
+        super().__init__()
         gate = None if chooser is None else Gate(chooser)
         places = Places() if gate is None else gate.places
         self.run = Run(
@@ -55,17 +69,11 @@ class Party:
         )
         if gate is not None:
             gate.tell = self.decided
-        self.begun = False
-        self.ended = self._ending = False
+        self._ending = False
         #: Held by who ends it.
         self._mutex = threading.RLock()
         #: The ids of actors that had not ended in time.
         self.left: list[str] = []
-        self.servers: list[ServerTemplate] = []
-        self.workers: list[Worker] = []
-        self.clients: list[Client] = []
-        self._ids: set[str] = set()
-        self._numbers: dict[str, int] = {}
         self.tasks: list[Task] = []  # without those whose end has been told
         self._calls = 0
         #: What has to be looked at before the start.
@@ -73,9 +81,12 @@ class Party:
 
     # Joining
 
-    def add(self, actor: ServerTemplate | Worker) -> None:
+    def add(self, actor: ServerTemplate | Worker | DebugServer) -> None:
         """Let a server or a worker take part; see `Cluster.add`."""
         self.not_ended()
+        if isinstance(actor, DebugServer):
+            self.visitors.add(actor, self.unique(actor.name), self.run)
+            return
         if not isinstance(actor, ServerTemplate | Worker):
             raise WiringError(
                 f"{actor!r} is neither a server nor a worker: add those, and ask for clients with "
@@ -85,39 +96,66 @@ class Party:
             raise WiringError(f"{actor.name!r} takes part already: add a second one for two")
         if actor.is_running:
             raise RunError(f"{actor.name!r} runs already, elsewhere: stop it first")
-        if isinstance(actor, Worker) and self.begun:
-            self.server(actor.serves, actor.name)  # it must be there
+        if self.begun:
+            if isinstance(actor, Worker):
+                self.server(actor.serves, actor.name)  # it must be there
+            else:
+                in_order([actor], self.server)
         if isinstance(actor, Worker) and actor.nameless:
-            actor.name, actor.nameless = self._unique("worker"), False
+            actor.name, actor.nameless = self.unique("worker"), False
             actor.id = actor.name
         else:
-            actor.id = self._unique(actor.name)
+            actor.id = self.unique(actor.name)
         if isinstance(actor, ServerTemplate):
             self.servers.append(actor)
             if self.begun:
                 self._start_server(actor)
+                self._settle_fed([actor])
         else:
             self.workers.append(actor)
             if self.begun:
                 self._start_workers([actor])
 
+    def browser(self, server: str | ServerTemplate, options: dict[str, Any]) -> Browser:
+        """A web client of the server; starts everything; see `Cluster.browser`."""
+        self.not_ended()
+        found = self.server(server, "a browser")
+        gateway = gateway_of(found)
+        self.begin()
+        name = self.unique(options.pop("name", "browser"))
+        return self.visitors.browser(gateway, name, self.run, options)
+
     def client(self, server: str | ServerTemplate, options: dict[str, Any]) -> Client:
         """A client of the server; starts everything; see `Cluster.client`."""
         self.not_ended()
         found = self.server(server, "a client")
+        told = options.pop("answers", None) or []
+        answers = (
+            [self.server(one, "a client") for one in told if one]
+            if isinstance(told, list | tuple)
+            else [self.server(told, "a client")]
+        )
         self.begin()
         if found.failure is not None:
             raise found.failure
-        unknown = sorted(set(options) - {"name", "timeout", "session"})
+        unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
-            raise WiringError(f"a client has no option {unknown[0]!r}: name, timeout or session")
-        name = self._unique(options.pop("name", "client"))
+            raise WiringError(f"a client has no option {unknown[0]!r}: {', '.join(OPTIONS)}")
+        options = {"errors": "raise", **options}
+        places = [publisher_of(one).listen_to.address for one in answers]
+        if places:
+            options["sub_address"] = places[0]
+        name = self.unique(options.pop("name", "client"))
         cache = cache_of(found)
         try:
             with self._orderly(name, cache.id):
-                return Client(
+                client = Client(
                     found.name, cache.listen_to.address, name=name, run=self.run, **options
                 )
+                for place in places[1:]:
+                    client.act("connect", client.sub)
+                    client.sub.join(place)
+                return client
         except BaseException:
             # Who has failed to look up its server has closed its sockets.
             for client in [client for client in self.clients if not client.is_open]:
@@ -157,11 +195,11 @@ class Party:
             return
         self.clients.append(actor)
         actor.on_close = self._leaves
-        for server in self.servers:
-            if actor.serves in (server.name, server.id):
-                server.on_failure.append(actor.give_up)
-                if server.failure is not None:
-                    actor.give_up(server.failure)
+        own = [server for server in self.servers if actor.serves in (server.name, server.id)]
+        for server in downstream(own, self.started, self.server):
+            server.on_failure.append(actor.give_up)
+            if server.failure is not None:
+                actor.give_up(server.failure)
 
     def _leaves(self, client: Client) -> None:
         """A client is closed: nobody keeps it."""
@@ -170,44 +208,6 @@ class Party:
         for server in self.servers:
             if client.give_up in server.on_failure:
                 server.on_failure.remove(client.give_up)
-
-    def server(self, wanted: str | ServerTemplate, who: str) -> ServerTemplate:
-        """The server that is meant.
-
-        Raises:
-            WiringError: there is none, or more than one.
-        """
-        if isinstance(wanted, ServerTemplate):
-            if wanted not in self.servers:
-                raise WiringError(f"{wanted.name!r} does not take part: add it to the cluster")
-            return wanted
-        if not self.servers:
-            raise WiringError(f"there is no server for {who}: add one first")
-        if not wanted:
-            if len(self.servers) > 1:
-                raise WiringError(f"{who} must say which server it means: {self._names()}")
-            return self.servers[0]
-        for server in self.servers:
-            if wanted in (server.id, server.name):
-                return server
-        near = difflib.get_close_matches(wanted, [s.id for s in self.servers], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is {self._names()}"
-        raise WiringError(f"{who} asks for the server {wanted!r}, which takes no part: {hint}")
-
-    def _names(self) -> str:
-        return ", ".join(repr(server.id) for server in self.servers)
-
-    def _unique(self, name: str) -> str:
-        parts = {f"{s.id}.{actor.name}" for s in self.servers for actor in s.actors}
-        # From where the last one of this name was found.
-        number = self._numbers.get(name, 1)
-        chosen = name if number == 1 else ""
-        while not chosen or chosen in self._ids or chosen in parts:
-            number += 1
-            chosen = f"{name}{number}" if not name[-1:].isdigit() else f"{name}-{number}"
-        self._ids.add(chosen)
-        self._numbers[name] = number
-        return chosen
 
     def not_ended(self) -> None:
         """Raise RunError if it has ended, or is about to."""
@@ -222,13 +222,16 @@ class Party:
             return
         for worker in self.workers:
             self.server(worker.serves, worker.name)
+        order = in_order(self.servers, self.server)
+        expect(order, self.server)
         for check in self.checks:
             check()
         self.begun = True
-        self.run.context = zmq.Context()
+        self.run.context = self.run.context or zmq.Context()
         try:
-            for server in self.servers:
+            for server in order:
                 self._start_server(server)
+            self._settle_fed(order)
             self._start_workers(self.workers)
         except BaseException:
             self.abort()
@@ -236,9 +239,21 @@ class Party:
 
     def _start_server(self, server: ServerTemplate) -> None:
         self.not_ended()
+        connect(server, self.server)
         server.enter(self.run)
+        self.started.append(server)
         server.launch()
         self._settle(server.actors, server.actors)
+
+    def _settle_fed(self, servers: Sequence[ServerTemplate]) -> None:
+        """Let publishers get to know those that subscribe to them."""
+        fed = [(part, server) for server in servers for part in subscribers_of(server)]
+        parts: list[Actor] = [part for part, _ in fed]
+        pubs = [publisher_of(self.server(p.upstream, s.id)) for p, s in fed]
+        if fed:
+            self._settle([*parts, *dict.fromkeys(pubs)], parts)
+        for part, server in fed:
+            wait_for_echo(part, server)
 
     def _start_workers(self, workers: list[Worker]) -> None:
         for worker in workers:
@@ -326,13 +341,14 @@ class Party:
                 worker.join(max(0.0, patience - time.monotonic()))
         for worker in self.workers:
             worker.join(max(0.0, patience - time.monotonic()))
-        for server in self.servers:
+        for server in self.started:
             rest = max(0.05, until - time.monotonic())
             server.stop(rest, min(linger, rest))
         # Last, so that whatever is still published finds somebody who says that it came too late.
         # What they have sent to a server that has ended can't arrive any more.
         for client in list(self.clients):
             client.close(linger=0)
+        self.visitors.end(until)
         self._end_calls(until)
         for worker in self.workers:
             worker.abandoned = worker.is_running
@@ -354,30 +370,9 @@ class Party:
         """Calls that were begun end with an error, and with them their threads."""
         for client in self.clients:
             client.stop()
+        self.visitors.end_calls()
         for task in self.tasks:
             task.join(max(0.0, until - time.monotonic()))
-
-    def declared(self) -> list[Actor]:
-        """All who have been added; parts have their ids when their server has started."""
-        for server in self.servers:
-            server.name_actors()
-        return self.actors()
-
-    def actors(self) -> list[Actor]:
-        """Everybody: parts and routers, workers, clients."""
-        inside: list[Actor] = [actor for server in self.servers for actor in server.actors]
-        return [*inside, *self.workers, *self.clients]
-
-    def waiting(self) -> Waits:
-        """Who waits; see `Cluster.waiting`."""
-        return Waits(wait for actor in self.actors() if (wait := actor.waiting()) is not None)
-
-    def describe(self) -> str:
-        """Who takes part."""
-        state = "ended" if self.ended else "running" if self.begun else "not started"
-        names = [server.id for server in self.servers]
-        names += [actor.id for actor in (*self.workers, *self.clients)]
-        return f"{', '.join(names) or 'nobody yet'} ({state})"
 
 
 def _term(context: zmq.Context[zmq.Socket[bytes]], deadline: float) -> None:

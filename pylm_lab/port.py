@@ -98,6 +98,11 @@ class Port(Line):
         return self._socket
 
     @property
+    def kind(self) -> str:
+        """What hooks are told that it is: the socket's type."""
+        return self.socket_type.name
+
+    @property
     def is_open(self) -> bool:
         """It has a socket."""
         return self._socket is not None
@@ -122,7 +127,7 @@ class Port(Line):
         self._declared = hook.Port(
             id=self.id,
             actor=self.owner.id,
-            socket=self.socket_type.name,
+            socket=self.kind,
             binds=self.binds,
             outer=self.outer,
             sends=self.sends,
@@ -156,7 +161,6 @@ class Port(Line):
         Raises:
             AddressError: the address is taken, or none that ZeroMQ knows.
         """
-        owner = self.owner
         try:
             if self.binds:
                 self.socket.bind(address)
@@ -165,6 +169,11 @@ class Port(Line):
                 self.socket.connect(address)
         except zmq.ZMQError as error:
             raise AddressError(explain(self.id, address, error, binds=self.binds)) from error
+        self.joined(address)
+
+    def joined(self, address: str) -> None:
+        """Tell that it is bound, or connected, there."""
+        owner = self.owner
         self.address = address
         self.addresses.append(address)
         if owner.places is not None:
@@ -380,5 +389,6 @@ class Port(Line):
                 if self.binds and not socket.context.closed:
                     free(socket, self.addresses[-1])
                 self.addresses.pop()
-            socket.close(linger=linger)
+            # What a SUB has not sent are subscriptions, to a publisher that is gone.
+            socket.close(linger=0 if self.socket_type == zmq.SUB else linger)
             self._socket = None

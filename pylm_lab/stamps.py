@@ -16,6 +16,9 @@ from pylm_lab import wire
 
 __all__ = ["Ids", "Stamps"]
 
+#: A clock that is beyond this is nobody's: to follow it would leave no room to count on.
+_LATEST = 1 << 63
+
 
 class Ids:
     """The ids that an actor gives away: the same for the same seed, actor and count.
@@ -71,7 +74,7 @@ class Stamps:
             # Mostly one byte tells that there is none.
             if ours or (len(data) > 29 and data[-25] == last and wire.read_stamp(data)):
                 id, _, told = wire.tail(data)
-                if told > clock:
+                if clock < told < _LATEST:
                     clock = told
             else:
                 number += 1

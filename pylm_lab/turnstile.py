@@ -191,7 +191,7 @@ class Turnstile:
         self.chooser.forced(options[0][0])
         return 0
 
-    def _choose(self, options: list[Operation]) -> int:
+    def _choose(self, options: list[Operation]) -> int | None:
         try:
             self._choosing = True
             return self.chooser.choose(options)

@@ -31,6 +31,8 @@ CARRIES: dict[str, tuple[Kind | Literal[""], Kind | Literal[""]]] = {
     "DEALER": ("message", ""),
     "HTTP": ("answer", "request"),
     "HTTP client": ("request", "answer"),
+    "HTTP of messages": ("answer", "message"),
+    "HTTP to a worker": ("message", "answer"),
 }
 
 

@@ -15,7 +15,7 @@ import threading
 import pytest
 
 import pylm_lab as lab
-from pylm_lab.errors import RunError, WiringError
+from pylm_lab.errors import FunctionError, RunError, WiringError
 from pylm_lab.hook import Hook
 from pylm_lab.scenarios import Greeter
 
@@ -341,7 +341,8 @@ def test_a_function_that_exits_ends_its_call_and_not_the_worker() -> None:
         cluster.add(lab.Master("server"))
         cluster.add(Exits("worker1"))
         client = cluster.client(timeout=5)
-        assert client.eval("server.foo", b"x") == b"0"
+        with pytest.raises(FunctionError, match="SystemExit: 3"):
+            client.eval("server.foo", b"x")
         assert client.eval("server.echo", b"x") == b"x"
 
 

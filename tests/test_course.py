@@ -76,6 +76,56 @@ def test_an_answer_of_another_kind_and_an_unknown_exercise_are_clear_errors() ->
 
 
 def test_every_exercise_says_what_it_asks() -> None:
-    assert list(exercises()) == ["master"]
+    assert list(exercises()) == ["master", "parts"]
     for text in exercises().values():
         assert text.endswith(".")
+
+
+# Sorting parts
+
+SORTED = {
+    "PullService": "service, standard, inbound, not blocking",
+    "PubService": ("service", "standard", "outbound", "not blocking"),
+    "CacheService": "service,bypass,inbound,blocking",
+}
+
+
+def test_sorted_parts_are_compared_with_what_the_classes_say() -> None:
+    assert lab.check("parts", SORTED)
+    assert lab.check("parts", lambda: SORTED)
+    assert "All 3 parts say the same" in repr(lab.check("parts", SORTED))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("connection, bypass, inbound, blocking", "look again at 'connection': who binds"),
+        ("service, standard, inbound, blocking", "look again at 'standard': does it have a wire"),
+        ("service, bypass, inbound, waits", "'waits' is neither 'blocking' nor 'not blocking'"),
+        ("service, bypass", "4 questions, and 'service, bypass' answers another number"),
+        (7, "4 questions, and 7 answers"),
+    ],
+)
+def test_a_part_sorted_wrongly_is_named_with_the_question_to_look_at(
+    words: object, told: str
+) -> None:
+    verdict = lab.check("parts", {**SORTED, "CacheService": words})
+    assert not verdict
+    assert verdict.sentences[0].startswith("CacheService: ")
+    assert told in verdict.sentences[0]
+    assert verdict.sentences[-1] == "2 of 3 are right."
+
+
+def test_many_parts_sorted_wrongly_are_counted() -> None:
+    from pylm_lab.parts import catalog
+
+    verdict = lab.check("parts", {one.name: "service, standard, inbound, ?" for one in catalog()})
+    assert len(verdict.sentences) == 5
+    assert verdict.sentences[3].endswith("more to look at again.")
+
+
+def test_what_is_no_table_of_parts_and_a_part_that_is_none_are_clear_errors() -> None:
+    with pytest.raises(lab.LabError, match="asks for a dict, not for"):
+        lab.check("parts", "PullService")
+    with pytest.raises(lab.LabError, match="no part 'PulService': did you mean 'PullService'"):
+        lab.check("parts", {"PulService": SORTED["PullService"]})

@@ -31,11 +31,13 @@ class Row(NamedTuple):
 
 BASE = "errors hook wire waits"
 DOOR = (
-    "address arrivals line port patience loop stamps clock actor choices turns turnstile schedule "
-    "faults breakage"
+    "address arrivals line port patience loop stamps clock foreground actor choices turns "
+    "turnstile schedule faults breakage"
 )
-RUNS = f"{BASE} persistence arguments {DOOR} parts servers calls clients tasks"
-CLUSTER = "cluster party joining moves stepping breaking replaying"
+RUNS = (
+    f"{BASE} persistence arguments {DOOR} parts functions servers subscribing calls clients tasks"
+)
+CLUSTER = "cluster party roster visitors joining upstream moves stepping breaking replaying"
 PAINTERS = "draw.figure draw.animation draw.player draw.live"
 DRAWS = f"{BASE} trace graph draw"
 SHOWS = f"{DRAWS} draw.__init__ {PAINTERS}"
@@ -49,12 +51,15 @@ TABLE = (
     Row("persistence", "runs", "errors"),
     Row("arguments", "runs", "errors"),
     Row(DOOR, "runs", f"{BASE} arguments", "zmq"),
-    Row("parts", "runs", f"{BASE} persistence arguments {DOOR}", "zmq google"),
+    Row("parts", "runs", f"{BASE} persistence arguments {DOOR}", "zmq google waitress"),
     Row(
-        "servers calls clients", "runs", f"{BASE} persistence arguments {DOOR} parts", "zmq google"
+        "functions servers subscribing calls clients",
+        "runs",
+        f"{BASE} persistence arguments {DOOR} parts",
+        "zmq google",
     ),
     Row("tasks", "runs", f"{BASE} arguments {DOOR}"),
-    Row("remote", "runs", RUNS, "google"),
+    Row("remote", "runs", RUNS, "zmq google"),
     # what draws
     Row("trace", "draws", BASE),
     Row("graph", "draws", f"{BASE} trace", "networkx"),
@@ -62,8 +67,8 @@ TABLE = (
     Row(PAINTERS, "draws", DRAWS, "matplotlib numpy PIL IPython"),
     Row("draw.__init__", "draws", f"{DRAWS} {PAINTERS}"),
     # who joins both
-    Row(CLUSTER, "joins", f"{RUNS} trace", "zmq"),
-    Row("scenarios", "joins", f"{RUNS} trace {CLUSTER}"),
+    Row(CLUSTER, "joins", f"{RUNS} remote trace", "zmq"),
+    Row("scenarios", "joins", f"{RUNS} remote trace {CLUSTER}"),
     Row("rerun", "joins", f"{RUNS} trace {CLUSTER} scenarios"),
     Row("explore", "joins", f"{RUNS} trace {CLUSTER} scenarios rerun"),
     Row("course", "joins", f"{RUNS} {SHOWS} {CLUSTER} scenarios rerun explore", "IPython"),

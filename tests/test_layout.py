@@ -9,17 +9,29 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
 import pytest
 from collisions import collisions
 from router_cases import CASES, LONG, Made, crowded, declared, many, master, mesh, sides, unrouted
+from server_cases import (
+    SERVERS,
+    http_service,
+    http_worker,
+    hub,
+    joined,
+    pipeline,
+    stream,
+    tee,
+)
 
+import pylm_lab
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.draw.metrics import advance, clean, fit, shorten
 from pylm_lab.draw.scene import Badge, Box, Disc, Item, Line, Mark, Pill, Scene, Text
-from pylm_lab.draw.style import FORMATS, THEMES
+from pylm_lab.draw.style import COLUMN, FORMATS, THEMES
 from pylm_lab.errors import LabError, WiringError
 from pylm_lab.trace import Trace
 
@@ -44,6 +56,13 @@ def texts(scene: Scene) -> dict[str, str]:
 def test_nothing_touches(case: str, format: str) -> None:
     scene = router_scene(CASES[case](), format=format)  # type: ignore[arg-type]
     assert collisions(scene) == []
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize("case", list(SERVERS))
+def test_nothing_touches_whichever_server_is_drawn(case: str, format: str) -> None:
+    made, server = SERVERS[case]
+    assert collisions(router_scene(made(), server=server, format=format)) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("format", list(FORMATS))
@@ -201,8 +220,29 @@ def test_who_talks_to_one_part_only_stands_beside_it() -> None:
     assert texts(scene)["server server0.name"] == "server0"
 
 
-def test_several_beside_one_part_are_a_stack() -> None:
-    assert "2 servers" in texts(router_scene(CASES["forwarding"]())).values()
+def test_up_to_three_beside_one_part_stand_below_each_other_and_more_are_a_stack() -> None:
+    scene = router_scene(joined(3))
+    discs, pub = all_of(scene, Disc), all_of(scene, Box)["server.Pub"]
+    three = [discs[f"server pipeline{k}"] for k in (1, 2, 3)]
+    assert len({disc.x for disc in three}) == 1
+    assert three[0].y < three[1].y == pub.y + pub.h / 2 < three[2].y
+    lost = all_of(scene, Pill)["server.Pub:outer.side.lost"]
+    assert lost.y - lost.h / 2 > COLUMN.top - 4, "what stands above the first row has its room"
+    two = texts(router_scene(joined(2, name="counting-server")))
+    assert two["server counting-server1.name"] == "counting-server1", "the page is made wider"
+    five = router_scene(joined(5))
+    assert texts(five)["server pipeline1.stack.name"] == "5 servers"
+    assert texts(five)["server pipeline1.stack.count"] == "11"
+
+
+def test_a_topic_that_is_no_name_of_a_server_is_written_on_its_wire() -> None:
+    shown = texts(router_scene(stream()))
+    wires = {id.split()[-1]: text for id, text in shown.items() if id.startswith("server.Pub:")}
+    assert wires == {"even_server.pair": "even", "odd_server.pair": "odd"}
+    assert "odd" in texts(router_scene(stream(), server="odd_server")).values()
+    # Here each topic is the name of who gets it, or of who publishes.
+    assert not [id for id in texts(router_scene(joined(3))) if id.startswith("server.Pub:")]
+    assert "PUB → SUB" not in texts(router_scene(pipeline())).values()
 
 
 def test_parts_stand_in_the_wall_and_bypass_parts_in_the_lower_one() -> None:
@@ -483,6 +523,82 @@ def test_only_rows_that_continue_each_other_are_to_be_followed() -> None:
     assert "Follow" not in router_scene(sides(3, 3)).subtitle
 
 
+#: What is said of which server.
+SAID: dict[str, tuple[Callable[[], Trace], str, str, str]] = {
+    "the source of a tee": (
+        tee,
+        "server",
+        "Inside the server",
+        "out to pipeline1 (6) and pipeline2 (6);",
+    ),
+    "a branch": (tee, "pipeline2", "Inside pipeline2:", "came in from the server and 0 went out;"),
+    "another name": (stream, "odd_server", "Inside odd_server, a pipeline:", "out to the client;"),
+    "a sink": (
+        partial(stream, sink=True),
+        "sink",
+        "Inside the sink:",
+        "from even_server and odd_server and",
+    ),
+    "a hub": (
+        hub,
+        "hub",
+        "Inside the hub:",
+        "(5) and 10 from there to the client;",
+    ),
+    "a web worker": (
+        http_worker,
+        "server",
+        "Inside the server:",
+        "asked the web worker 8 times.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(SAID))
+def test_the_words_name_the_server_and_its_neighbours(case: str) -> None:
+    made, server, title, told = SAID[case]
+    scene = router_scene(made(), server=server)
+    assert scene.title.startswith(title)
+    assert told in scene.alt
+
+
+def test_who_speaks_http_and_is_not_recorded_is_drawn_by_what_parts_heard_of_it() -> None:
+    asked = router_scene(http_worker(recorded=False))
+    assert asked.subtitle == "8 in, 8 out, nothing lost. Follow 1, then 2."
+    assert asked.alt.endswith("none was lost. Http asked the web worker 8 times.")
+    peer = all_of(asked, Disc)["server.Http:outer peer"]
+    part = all_of(asked, Box)["server.Http"]
+    assert peer.y == part.y + part.h / 2
+    answered = router_scene(http_service())
+    assert texts(answered)["server.HttpService:outer peer.name"] == "web client"
+    assert "8 messages went from the web client to worker1 (4)" in answered.alt
+
+
+@pytest.mark.parametrize("name", ["gateway", "http"])
+def test_a_run_with_http_is_drawn_the_same_each_time(name: str) -> None:
+    """It runs free, so all that is drawn is the wiring, and counts."""
+    one, two = (router_scene(pylm_lab.scenarios[name].run()) for _ in range(2))
+    assert repr(one) == repr(two)
+    assert collisions(one) == []
+
+
+def test_a_gateway_asks_its_router_below_it_and_the_way_back_runs_below_the_table() -> None:
+    scene = router_scene(pylm_lab.scenarios["gateway"].run())
+    boxes, shown = all_of(scene, Box), texts(scene)
+    assert scene.width == 700
+    assert boxes["server.HttpGateway"].x == boxes["server.gateway_router"].x
+    assert shown["server.HttpGateway.status"] == "HTTP binds"
+    assert shown["server.HttpGateway.server.gateway_router.pair"] == "REQ"
+    assert shown["server.gateway_dealer.server.gateway_router.pair"] == "DEALER → ROUTER"
+    assert scene.subtitle.endswith("Follow 1, then 2; the way back runs below the table.")
+    assert "4 messages went from the browser to worker1 (2) and worker2 (2) and back" in scene.alt
+
+
+def test_rows_that_meet_are_said_to() -> None:
+    subtitle = router_scene(stream(sink=True), server="sink").subtitle
+    assert subtitle == "7 in, 7 out, nothing lost. Rows 1 and 2 meet at Pub."
+
+
 def test_title_and_subtitle_may_be_given() -> None:
     scene = router_scene(master(), title="A title", subtitle="")
     assert (scene.title, scene.subtitle) == ("A title", "")
@@ -577,6 +693,8 @@ def test_the_first_server_is_drawn_unless_another_is_named() -> None:
 def test_an_unknown_server_is_told_with_those_there_are() -> None:
     with pytest.raises(WiringError, match=r"no server 'third' in this trace.*'first', 'second'"):
         router_scene(two_servers(), server="third")
+    with pytest.raises(WiringError, match=r"no server 'secnd' in this trace: did you mean 'second"):
+        router_scene(two_servers(), server="secnd")
 
 
 def test_an_empty_trace_is_told() -> None:

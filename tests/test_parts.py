@@ -12,9 +12,9 @@ import zmq
 
 from pylm_lab.hook import Hook, Port
 from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.parts.publishing import HOLD_MESSAGES
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import (
-    HOLD_MESSAGES,
     CacheService,
     PubService,
     PullService,
@@ -316,7 +316,7 @@ def test_after_an_unsubscribe_nothing_waits(context: Context) -> None:
 def test_a_publisher_does_not_remember_every_topic_for_ever(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pylm_lab.parts.services.KNOWN_TOPICS", 3)
+    monkeypatch.setattr("pylm_lab.parts.publishing.KNOWN_TOPICS", 3)
     server = a_publisher(context)
     with server:
         for n in range(9):

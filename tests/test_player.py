@@ -407,6 +407,8 @@ def event(kind: Any, *sizes: int, **more: Any) -> Event:
         ),
         ("REP", event("answer", 3, excerpt="a\nb"), [("answer", 3, "a\\nb")]),
         ("DEALER", event("message", 7, 80), [("frame", 7, ""), ("message", 80, "")]),
+        ("HTTP", event("message", 1, 0, 80), [("body", 80, "")]),
+        ("HTTP", event("answer", 3, 80, excerpt="\n\x10"), [("body", 80, "")]),
     ],
 )
 def test_frames_are_called_by_what_they_are_for(

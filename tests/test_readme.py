@@ -43,7 +43,7 @@ def test_every_command_that_it_names_exists(root: Path, capsys: Any) -> None:
     text = (root / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^pylm-lab (\w+)", text, flags=re.MULTILINE))
     assert named == {
-        *("tour", "list", "run", "step", "replay", "explore"),
+        *("tour", "list", "parts", "run", "step", "replay", "explore"),
         *("draw", "play", "check", "bench", "figures"),
     }
     for command in sorted(named):

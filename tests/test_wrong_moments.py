@@ -13,7 +13,7 @@ import pytest
 import pylm_lab as lab
 from pylm_lab import faults
 from pylm_lab.choices import Operation
-from pylm_lab.errors import RunError, WiringError
+from pylm_lab.errors import FunctionError, RunError, WiringError
 from pylm_lab.scenarios import Greeter
 
 pytestmark = pytest.mark.timeout(20)
@@ -65,7 +65,8 @@ def test_who_takes_part_can_not_stop_the_cluster(
 
     with make(Stops, **mode) as cluster:
         client = cluster.client()
-        assert client.eval("server.foo", b"x") == b"0"
+        with pytest.raises(FunctionError, match="RunError: worker1 can't stop"):
+            client.eval("server.foo", b"x")
         assert "worker1 can't stop the cluster that it is part of" in caplog.text
         assert client.eval("server.echo", b"goes on") == b"goes on"
         task = cluster.start(cluster.stop)

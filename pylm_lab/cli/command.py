@@ -20,6 +20,14 @@ from pylm_lab.errors import LabError
 
 __all__ = ["main"]
 
+#: What there is to know of `run` with scripts.
+SCRIPTS = """
+Scripts: pylm-lab run master.py "worker.py worker1" client.py starts each as a process of its own,
+and writes their lines after their names. It waits until the last one has ended by itself (and all
+others that are the same file), then ends the others as Ctrl-C would. A script that fails
+ends all. Exit code 0: all did what they should; 1: one failed, or --timeout is over; 130: Ctrl-C.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
@@ -57,8 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pylm-lab {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
-        made = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = ""
+    ) -> Any:
+        told = f"{text[0].upper()}{text[1:]}."
+        made = commands.add_parser(name, help=text, description=told, epilog=more)
         made.set_defaults(run=run)
         return made
 
@@ -76,8 +87,24 @@ def _parser() -> argparse.ArgumentParser:
 
     command("list", showing.list_scenarios, "list the scenarios")
 
-    run = command("run", running.run, "run a scenario, and print its answers and counts")
-    _scenario(run)
+    parts = command("parts", showing.list_parts, "list the parts that servers are made of")
+    parts.add_argument(
+        "--format", default="text", help="text, markdown or json (default: %(default)s)"
+    )
+
+    run = command(
+        "run",
+        running.run,
+        "run a scenario, and print its answers and counts; or run scripts together",
+        SCRIPTS,
+    )
+    run.add_argument(
+        "what",
+        nargs="+",
+        metavar="SCENARIO | SCRIPT",
+        help="a name that 'pylm-lab list' shows; or scripts, each within quotes with its arguments",
+    )
+    _set(run)
     _seed(run)
     _faults(run)
     run.add_argument("--tcp", action="store_true", help="over tcp instead of inproc")
@@ -85,8 +112,15 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="give up a free run that has not ended by then "
+        help="give up a free run, or scripts, that have not ended by then "
         f"(default: {running.PATIENCE:g} with a fault, else never)",
+    )
+    run.add_argument(
+        "--for",
+        dest="lasting",
+        type=float,
+        metavar="SECONDS",
+        help="let scripts run so long, and wait for none: when all of them are servers",
     )
     _trace(run)
 
@@ -174,6 +208,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _scenario(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", metavar="SCENARIO", help="a name that 'pylm-lab list' shows")
+    _set(parser)
+
+
+def _set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",

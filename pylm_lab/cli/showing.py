@@ -1,4 +1,4 @@
-"""The commands that look at what is there: list, draw, play, check, figures, bench."""
+"""The commands that look at what is there: list, parts, draw, play, check, figures, bench."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ from pylm_lab.output import claim_file
 from pylm_lab.scenarios import get, names
 from pylm_lab.trace import Trace
 
-__all__ = ["bench", "check", "draw", "figures", "list_scenarios", "play"]
+__all__ = ["bench", "check", "draw", "figures", "list_parts", "list_scenarios", "play"]
 
 
 def list_scenarios(asked: argparse.Namespace) -> int:
     """`pylm-lab list`."""
+    width = max(map(len, names()))
     for name in names():
         scenario = get(name)
-        print(f"{name:10} {scenario.summary}")
+        print(f"{name:{width}} {scenario.summary}")
         if scenario.options:
             options = "  ".join(f"{option}={value}" for option, value in scenario.options.items())
-            print(f"{'':10} --set {options}")
+            print(f"{'':{width}} --set {options}")
+    return 0
+
+
+def list_parts(asked: argparse.Namespace) -> int:
+    """`pylm-lab parts`."""
+    from pylm_lab.cli.listing import FORMATS, listing
+
+    if asked.format not in FORMATS:
+        raise LabError(f"--format {asked.format!r}: choose from {', '.join(FORMATS)}")
+    print(listing(asked.format))
     return 0
 
 

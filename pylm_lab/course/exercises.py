@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pylm_lab.course import master
+from pylm_lab.course import master, parts
 from pylm_lab.course.verdict import Verdict
 from pylm_lab.errors import LabError
 
@@ -24,7 +24,10 @@ class _Exercise(NamedTuple):
     check: Callable[[Any], Verdict]
 
 
-_EXERCISES = {"master": _Exercise(master.ASKED, master.check)}
+_EXERCISES = {
+    "master": _Exercise(master.ASKED, master.check),
+    "parts": _Exercise(parts.ASKED, parts.check),
+}
 
 
 def exercises() -> dict[str, str]:

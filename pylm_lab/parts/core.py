@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import zmq
 from google.protobuf.message import DecodeError
@@ -20,8 +20,9 @@ from google.protobuf.message import DecodeError
 from pylm_lab import hook
 from pylm_lab.arguments import seconds
 from pylm_lab.loop import BATCH
+from pylm_lab.parts.bypass import BypassInbound, BypassOutbound
 from pylm_lab.parts.messages_pb2 import PalmMessage
-from pylm_lab.parts.part import Part, read, unreadable
+from pylm_lab.parts.part import Part, PartFunctions, read, unreadable
 from pylm_lab.parts.routing import ACK, Router, zmq_context
 from pylm_lab.port import Port
 from pylm_lab.schedule import Stopped
@@ -51,9 +52,11 @@ class Inbound(Part):
         logger: a Logger, or the logging module.
         cache: the server's cache.
         messages: end after that many messages from outside.
+        scatter, handle_feedback, reply_feedback: functions in place of the methods.
     """
 
-    role = "inbound"
+    role = direction = "inbound"
+    replaceable: ClassVar[tuple[str, ...]] = ("scatter", "handle_feedback", "reply_feedback")
     #: Give a message that has none an id in its `cache` field.
     fills_cache: ClassVar[bool] = True
 
@@ -70,9 +73,19 @@ class Inbound(Part):
         messages: int = sys.maxsize,
         *,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        **functions: Unpack[PartFunctions],
     ) -> None:
         super().__init__(
-            name, listen_address, socket_type, reply, bind, logger, cache, messages, context
+            name,
+            listen_address,
+            socket_type,
+            reply,
+            bind,
+            logger,
+            cache,
+            messages,
+            context,
+            functions,
         )
         self.broker_address = broker_address
         self.broker = self.add_port(
@@ -87,6 +100,8 @@ class Inbound(Part):
         #: Messages that may be unacknowledged, and whether acknowledgements come counted.
         self.window = self._credit = 1
         self.counted = False
+        #: What the router has answered last.
+        self._feedback = ACK
 
     def directions(self) -> dict[str, hook.Kind]:
         return {"receives": "message", "sends": "answer"} if self.reply else {"receives": "message"}
@@ -115,6 +130,7 @@ class Inbound(Part):
                 self._pass_on(batch)
                 continue
             for frames in self.each(listen_to, batch):
+                self._feedback = ACK
                 message = self._read(frames)
                 if message is None:
                     pass
@@ -180,16 +196,21 @@ class Inbound(Part):
     def _acknowledged(self, frames: list[bytes]) -> None:
         count = int(frames[-1]) if self.counted else 1
         self._credit += count
+        self._feedback = ACK if self.counted else frames[-1]
         if self._listens:
             for _ in range(count):
-                self.handle_feedback(ACK if self.counted else frames[-1])
+                self.handle_feedback(self._feedback)
 
     def handle_feedback(self, message_data: bytes) -> None:
         """Override it to see what the router answers: once for each message."""
 
     def reply_feedback(self) -> bytes:
-        """Override it to say what a pair that expects an answer gets."""
-        return ACK
+        """Override it to say what a pair that expects an answer gets, instead of the feedback.
+
+        That is what the outbound part has told the router of the message, of the last one where
+        `scatter` made several, if the part was registered with `block=True`; else `ACK`.
+        """
+        return self._feedback
 
 
 class Outbound(Part):
@@ -201,7 +222,8 @@ class Outbound(Part):
     Without one it waits as long as it takes, and `waiting` tells.
     """
 
-    role = "outbound"
+    role = direction = "outbound"
+    replaceable: ClassVar[tuple[str, ...]] = ("scatter", "handle_feedback", "reply_feedback")
     drains = True
     #: It looks into the messages that it sends.
     parses: ClassVar[bool] = False
@@ -222,9 +244,19 @@ class Outbound(Part):
         *,
         timeout: float | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        **functions: Unpack[PartFunctions],
     ) -> None:
         super().__init__(
-            name, listen_address, socket_type, reply, bind, logger, cache, messages, context
+            name,
+            listen_address,
+            socket_type,
+            reply,
+            bind,
+            logger,
+            cache,
+            messages,
+            context,
+            functions,
         )
         self.timeout = seconds("timeout", timeout)
         self.broker_address = broker_address
@@ -239,6 +271,8 @@ class Outbound(Part):
         )
         #: How many messages are done before the router is told; 1: each, with its feedback.
         self.quantum = 1
+        #: What the pair has answered to the message at hand.
+        self._feedback = ACK
 
     def directions(self) -> dict[str, hook.Kind]:
         return {"sends": "message", "receives": "answer"} if self.reply else {"sends": "message"}
@@ -281,6 +315,7 @@ class Outbound(Part):
                     done = 0
                 continue
             for frames in self.each(broker, batch):
+                self._feedback = ACK
                 if parses:
                     message = read(broker, frames)
                     if message is not None:
@@ -308,84 +343,15 @@ class Outbound(Part):
         """Send these frames to the pair and, if it answers, wait for that."""
         self.emit(self.listen_to, frames)
         if self.reply:
-            self.handle_feedback(self.answer(self.timeout)[-1])
+            self._feedback = self.answer(self.timeout)[-1]
+            self.handle_feedback(self._feedback)
 
     def handle_feedback(self, message_data: bytes) -> None:
         """Override it to see what the pair answers."""
 
     def reply_feedback(self) -> bytes:
-        """Override it to say what the router is told of each message."""
-        return ACK
+        """Override it to say what the router is told of each message, instead of the feedback.
 
-
-class _Bypass(Part):
-    """A part with no wire to the router."""
-
-    role = "bypass"
-
-    def __init__(
-        self,
-        name: str,
-        listen_address: str,
-        socket_type: int,
-        reply: bool = True,
-        bind: bool = False,
-        logger: Any = None,
-        cache: Any = None,
-        messages: int = sys.maxsize,
-        *,
-        context: zmq.Context[zmq.Socket[bytes]] | None = None,
-    ) -> None:
-        super().__init__(
-            name, listen_address, socket_type, reply, bind, logger, cache, messages, context
-        )
-
-
-class BypassInbound(_Bypass):
-    """A part that takes messages from outside and has no wire to the router.
-
-    It answers in `recv(reply_data)` what it was asked last, if its pair expects an answer, and
-    waits for the next. Override `handle` to say what to do with each message.
-    """
-
-    def directions(self) -> dict[str, hook.Kind]:
-        return {"receives": "request", "sends": "answer"} if self.reply else {"receives": "message"}
-
-    def recv(self, reply_data: bytes | None = None) -> bytes:
-        """Answer the last message with `reply_data` (None: it was answered), get the next."""
-        if reply_data is not None and self.reply:
-            self.listen_to.send(reply_data)
-        return self.listen_to.recv()
-
-    def handle(self, data: bytes) -> bytes:
-        """Override it: what to do with a message, and what to answer if its pair expects that."""
-        return b""
-
-    def run(self) -> None:
-        answer: bytes | None = None
-        for _ in range(self.messages):
-            answer = self.handle(self.recv(answer))
-        if answer is not None and self.reply:
-            self.listen_to.send(answer)
-
-
-class BypassOutbound(_Bypass):
-    """A part that sends to the outside and has no wire to the router.
-
-    Call `send` from the thread that runs it: override `run`, which has nothing to wait for here.
-    """
-
-    def directions(self) -> dict[str, hook.Kind]:
-        return {"sends": "request", "receives": "answer"} if self.reply else {"sends": "message"}
-
-    def send(self, data: bytes, timeout: float | None = None) -> bytes | None:
-        """Send `data` to the pair; returns its answer, if it gives one.
-
-        Raises:
-            PairTimeout: it gives one, but not within `timeout` seconds.
+        That is what the pair answered, the last time where `scatter` made several, or `ACK`.
         """
-        self.listen_to.send(data)
-        return self.answer(seconds("timeout", timeout))[-1] if self.reply else None
-
-    def run(self) -> None:
-        self.next(())
+        return self._feedback

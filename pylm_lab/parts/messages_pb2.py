@@ -14,15 +14,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpylm_lab/parts/messages.proto\"~\n\x0bPalmMessage\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\x03\x12\x10\n\x08\x66unction\x18\x04 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0cJ\x0c\x08\xff\xff\xff\xff\x01\x10\x80\x80\x80\x80\x02\"\x1e\n\tPalmTrace\x12\x11\n\x05stamp\x18\xff\xff\xff\xff\x01 \x03(\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpylm_lab/parts/messages.proto\"\x9d\x01\n\x0bPalmMessage\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\x03\x12\x10\n\x08\x66unction\x18\x04 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x1d\n\x05\x65rror\x18\xfe\xff\xff\xff\x01 \x01(\x0b\x32\n.PalmErrorJ\x0c\x08\xff\xff\xff\xff\x01\x10\x80\x80\x80\x80\x02\"W\n\tPalmError\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04line\x18\x05 \x01(\x03\"\x1e\n\tPalmTrace\x12\x11\n\x05stamp\x18\xff\xff\xff\xff\x01 \x03(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pylm_lab.parts.messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PALMMESSAGE']._serialized_start=33
-  _globals['_PALMMESSAGE']._serialized_end=159
-  _globals['_PALMTRACE']._serialized_start=161
-  _globals['_PALMTRACE']._serialized_end=191
+  _globals['_PALMMESSAGE']._serialized_start=34
+  _globals['_PALMMESSAGE']._serialized_end=191
+  _globals['_PALMERROR']._serialized_start=193
+  _globals['_PALMERROR']._serialized_end=280
+  _globals['_PALMTRACE']._serialized_start=282
+  _globals['_PALMTRACE']._serialized_end=312
 # @@protoc_insertion_point(module_scope)

@@ -1,13 +1,15 @@
 """Part: what all network cards have.
 
-A bad message, or a user's `scatter` that fails, is that message's trouble: it is dropped, named in
-the log and in the trace, and the part goes on.
+1. A bad message, or a user's `scatter` that fails, is that message's trouble: it is dropped, named
+   in the log and in the trace, and the part goes on.
+2. What a user may override, he may as well pass: `scatter=…` takes the place of the method of that
+   name, in this one part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, TypedDict
 
 import zmq
 from google.protobuf.message import DecodeError
@@ -21,7 +23,45 @@ from pylm_lab.parts.routing import zmq_context
 from pylm_lab.port import Port
 from pylm_lab.wire import strip_stamp
 
-__all__ = ["Part", "read", "unreadable"]
+__all__ = [
+    "Part",
+    "PartFunctions",
+    "PubFunctions",
+    "read",
+    "take_over",
+    "unreadable",
+]
+
+
+class PartFunctions(TypedDict, total=False):
+    """PartFunctions that may be passed to a part, in place of its methods."""
+
+    scatter: Callable[[PalmMessage], Iterable[PalmMessage] | None] | None
+    handle_feedback: Callable[[bytes], None] | None
+    reply_feedback: Callable[[], bytes] | None
+
+
+class PubFunctions(PartFunctions, total=False):
+    """PartFunctions that may be passed to a part that publishes, in place of its methods."""
+
+    handle_stream: Callable[[PalmMessage], tuple[str, PalmMessage]] | None
+
+
+def take_over(owner: object, functions: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Let these functions take the place of the owner's methods; None leaves the method.
+
+    Raises:
+        TypeError: there is no such method, or it is no function.
+    """
+    for name, function in functions.items():
+        if name not in known:
+            kind = type(owner).__name__
+            raise TypeError(f"{kind} takes no {name}=: of functions it takes {', '.join(known)}")
+        if function is None:
+            continue
+        if not callable(function):
+            raise TypeError(f"{name}={function!r}: pass a function, or override the method")
+        setattr(owner, name, function)
 
 
 def read(port: Port, frames: list[bytes]) -> PalmMessage | None:
@@ -44,6 +84,23 @@ class Part(Actor):
     """What all parts have: the socket to the outside, the server's cache, a limit of messages."""
 
     carries = True
+    #: The parameters that say where it is; the first is what `register_…` calls listen_address.
+    placed_by: ClassVar[tuple[str, ...]] = ("listen_address",)
+    #: The classifications, which `catalog` reads. None: each instance is told.
+    #: A service binds, a connection connects.
+    binds: ClassVar[bool | None] = None
+    #: It has no wire to the router.
+    bypass: ClassVar[bool] = False
+    #: Which way the first message goes, as the router sees it.
+    direction: ClassVar[Literal["inbound", "outbound", ""]] = ""
+    #: It expects its pair to send something back, or its pair does.
+    blocking: ClassVar[bool | None] = None
+    #: What it holds towards the outside, such as `PULL`; the name of a ZeroMQ socket type, if any.
+    socket: ClassVar[str] = ""
+    #: The server before, by its name in the same cluster.
+    upstream = ""
+    #: The part of the same server that it connects to if it was given no address, by its name.
+    beside: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -56,12 +113,14 @@ class Part(Actor):
         cache: Any,
         messages: int,
         context: zmq.Context[zmq.Socket[bytes]] | None,
+        functions: Mapping[str, Any] | None = None,
     ) -> None:
         self.reply = reply
+        take_over(self, functions or {}, self.replaceable)
         super().__init__(name, context=context or zmq_context, logger=logger)
         self.listen_address = listen_address
         self.cache = cache
-        self.messages = count("messages", messages, "how many messages to end after", least=0)
+        self.limit(messages)
         self.listen_to = self.add_port(
             "listen_to",
             socket_type,
@@ -69,10 +128,32 @@ class Part(Actor):
             address=listen_address,
             **self.directions(),
         )
+        #: Where its pair answers.
+        self.back = self.listen_to
+
+    #: The methods that a passed function may take the place of.
+    replaceable: ClassVar[tuple[str, ...]] = ()
+
+    def limit(self, messages: int) -> None:
+        """Let it end after that many messages.
+
+        Raises:
+            WiringError: it is no whole number.
+        """
+        self.messages = count("messages", messages, "how many messages to end after", least=0)
 
     @property
     def blocks(self) -> bool:
         return self.reply
+
+    @property
+    def place(self) -> str:
+        """Where it binds or connects, as far as it is told; empty if it is not."""
+        return self.listen_address
+
+    def outside(self) -> Iterator[tuple[Port, str]]:
+        """Its outer ports, each with the place that it was told."""
+        yield self.listen_to, self.place
 
     def directions(self) -> dict[str, hook.Kind]:
         """What the outer port `sends` and `receives`."""
@@ -85,11 +166,11 @@ class Part(Actor):
             PairTimeout: nothing within `timeout` seconds; None: never.
         """
         try:
-            return self.next((self.listen_to,), None, timeout)[1]
+            return self.next((self.back,), None, timeout)[1]
         except NoAnswer as error:
             raise PairTimeout(
                 f"{self.id} has waited {timeout:g} s for the answer of its pair at "
-                f"{self.listen_to.address}. Is somebody there, and does it answer? A longer "
+                f"{self.back.address}. Is somebody there, and does it answer? A longer "
                 "timeout=, or None, waits on"
             ) from error
 
@@ -101,7 +182,9 @@ class Part(Actor):
     def scattered(self, message: PalmMessage, frames: list[bytes]) -> Iterator[PalmMessage]:
         """What `scatter` makes of a message; an error in it is that message's trouble."""
         try:
-            for one in self.scatter(message):
+            for one in self.scatter(message) or ():
+                if one is None:
+                    continue
                 if not isinstance(one, PalmMessage):
                     raise TypeError(f"it gave {type(one).__name__}, not a message")
                 yield one
@@ -112,7 +195,7 @@ class Part(Actor):
             self.source.drop(frames, f"{name} failed: {type(error).__name__}: {error}")
 
     def scatter(self, message: PalmMessage) -> Iterable[PalmMessage]:
-        """Override it to make none, one or many messages out of one."""
+        """Override it, or pass it, to make none, one or many messages out of one."""
         yield message
 
     def overrides(self, method: str) -> bool:

@@ -20,6 +20,7 @@ from pylm_lab.errors import PayloadError, RunError, WiringError
 from pylm_lab.parts.core import Inbound, Outbound, Part
 from pylm_lab.parts.routing import WINDOW, Router, zmq_context
 from pylm_lab.persistence.kv import DictDB
+from pylm_lab.port import Port
 
 __all__ = ["Plan"]
 
@@ -149,16 +150,15 @@ class Plan:
         name = name or part.__name__
         if name in self.parts_by_name or name == self.router.name:
             raise WiringError(f"two parts are called {name!r}: give one another name")
-        return part(
-            name,
-            address,
-            **{
-                "logger": self.logger,
-                "cache": self.cache,
-                "context": self.context,
-                **more,
-            },
-        )
+        shared = {"logger": self.logger, "cache": self.cache, "context": self.context}
+        if part.placed_by == ("listen_address",):
+            return part(name, address, **{**shared, **more})
+        if address and not part.placed_by:
+            raise WiringError(f"{part.__name__} takes no listen_address={address!r}: see its own")
+        places = dict.fromkeys(part.placed_by, "")
+        if address:
+            places[part.placed_by[0]] = address
+        return part(name, **{**places, **shared, **more})
 
     def preset_cache(self, **values: str | bytes) -> None:
         """Store these values in the cache; text as UTF-8."""
@@ -236,21 +236,31 @@ class Plan:
                 actor.part_ids = {name: f"{self.id}.{name}" for name in self.parts_by_name}
             else:
                 assert isinstance(actor, Part)
-                port = actor.listen_to
-                port.address = actor.listen_address or (self._fresh(actor) if port.binds else "")
-                if not port.address:
-                    raise WiringError(
-                        f"{actor.name} connects to nowhere: give it listen_address when you "
-                        "register it"
+                for port, told in actor.outside():
+                    port.address = told or (
+                        self._fresh(port) if port.binds else self._beside(actor)
                     )
+                    if not (port.address or actor.upstream):
+                        raise WiringError(
+                            f"{actor.name} connects to nowhere: give it listen_address when you "
+                            "register it (or, to a SubConnection, upstream=)"
+                        )
             if isinstance(actor, Inbound):
                 actor.broker.address = actor.broker_address = f"{place}.inbound"
             if isinstance(actor, Outbound):
                 actor.broker.address = actor.broker_address = f"{place}.outbound"
 
-    def _fresh(self, part: Part) -> str:
+    def _beside(self, part: Part) -> str:
+        """Where the part in here is that a part without an address connects to; or nothing."""
+        other = self.parts_by_name.get(part.beside)
+        return other.place if other is not None else ""
+
+    def _fresh(self, port: Port) -> str:
         """Where a service binds that was given no address."""
-        return f"inproc://{part.id}" if self.shared.transport == "inproc" else FREE
+        if self.shared.transport != "inproc":
+            return FREE
+        part = port.owner.id
+        return f"inproc://{part}" if port.name == "listen_to" else f"inproc://{part}.{port.name}"
 
     def _agree(self) -> None:
         """Let both ends of each inner link know the window, and how acknowledgements travel."""

@@ -268,6 +268,7 @@ class Router(Actor):
         part = self.table.outbound.get(frames[0])
         if part is None or not part.owed:
             self.outbound.drop(frames, f"{frames[0]!r} was not handed anything")
+            self.logger.error("%s: %r was not handed anything", self.id, frames[0])
             return
         data = frames[-1]
         left = int(data) if part.quantum > 1 else 1

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from pylm_lab.actor import DEADLINE, Actor
 from pylm_lab.errors import RunError
+from pylm_lab.foreground import Foreground
 from pylm_lab.loop import Wait
 from pylm_lab.parts.core import Part
 from pylm_lab.parts.messages_pb2 import PalmMessage
@@ -27,12 +28,13 @@ from pylm_lab.parts.plan import Plan
 from pylm_lab.parts.services import (
     PubService,
     PullService,
+    PushPullService,
     WorkerPullService,
     WorkerPushService,
 )
 from pylm_lab.schedule import SLICE
 
-__all__ = ["BaseMaster", "ServerTemplate"]
+__all__ = ["BaseMaster", "ServerTemplate", "replaced"]
 
 #: The keys under which a server's cache tells the addresses of its parts, by what they are.
 _KEYS: tuple[tuple[type[Part], str], ...] = (
@@ -118,6 +120,9 @@ class ServerTemplate(Plan):
             key = next((key for kind, key in _KEYS if isinstance(part, kind)), "")
             if key:
                 found.setdefault(key, part.listen_to.address)
+            if isinstance(part, PushPullService):
+                found.setdefault("worker_push_address", part.listen_to.address)
+                found.setdefault("worker_pull_address", part.back.address)
         for key, value in found.items():
             if key not in self._preset:
                 self.cache.set(key, value.encode())
@@ -173,16 +178,18 @@ class ServerTemplate(Plan):
     def start(self) -> bytes:
         """Run until ended, by `stop` or Ctrl-C, by the router's limit, or by a part that fails.
 
-        Returns the server's name. What a part failed with is raised, and so is KeyboardInterrupt,
-        when everything has ended.
+        Returns the server's name. What a part failed with is raised when everything has ended, and
+        so is what Ctrl-C raises: see `Foreground`, which also says when log lines go to standard
+        output.
         """
-        self.launch()
-        self.logger.info("%s is ready", self.id)
-        try:
-            while not self._done.wait(SLICE):
-                pass
-        finally:
-            self.stop()
+        with Foreground() as here:
+            self.launch()
+            try:
+                self.logger.info("%s is ready", self.id)
+                while not here.interrupted and not self._done.wait(SLICE):
+                    pass
+            finally:
+                self.stop()
         if self.reason is not None:
             raise self.reason
         return self.name.encode()
@@ -251,6 +258,16 @@ class ServerTemplate(Plan):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join(self.parts_by_name) or 'no parts'}>"
+
+
+def replaced(server: object, method: str, base: type) -> Any:
+    """The server's method, if the user has overridden it or passed a function; else None.
+
+    `base` is the class whose own it is otherwise.
+    """
+    if method in vars(server) or getattr(type(server), method) is not getattr(base, method):
+        return getattr(server, method)
+    return None
 
 
 class BaseMaster:

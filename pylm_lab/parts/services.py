@@ -2,70 +2,59 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Unpack
 
 import zmq
 from google.protobuf.message import DecodeError
 
-from pylm_lab.errors import NoAnswer
-from pylm_lab.loop import BATCH
-from pylm_lab.parts.core import BypassInbound, Inbound, Outbound
+from pylm_lab import hook
+from pylm_lab.parts.fixed import FixedBypassInbound, FixedInbound, FixedOutbound
+from pylm_lab.parts.http.service import HttpService
 from pylm_lab.parts.messages_pb2 import PalmMessage
-from pylm_lab.parts.part import unreadable
+from pylm_lab.parts.part import PartFunctions
+from pylm_lab.parts.publishing import PubService
 from pylm_lab.port import Port
-from pylm_lab.wire import READY
 
 __all__ = [
     "CacheService",
+    "HttpService",
     "PubService",
     "PullService",
+    "PushPullService",
     "PushService",
     "RepBypassService",
+    "RepService",
     "WorkerPullService",
     "WorkerPushService",
 ]
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
-#: How long, in seconds, and how many messages a publisher keeps for topics that nobody has
-#: subscribed to yet.
-HOLD_SECONDS = 1.0
-HOLD_MESSAGES = 1000
-#: Topics that a publisher remembers to have been subscribed to; the oldest is forgotten first.
-KNOWN_TOPICS = 10_000
+#: Characters that the log shows of what somebody asks of the cache.
+SHOWN = 200
 
 
-class PullService(Inbound):
+class RepService(FixedInbound):
+    """Takes messages at a REP socket, hands them to the router, and answers each.
+
+    Registered with `block=True` the answer is the feedback of the outbound part, so whoever asks
+    waits for that; else it is told at once that the message was taken. `reply_feedback` decides.
+    """
+
+    socket = "REP"
+    binds = True
+    blocking = True
+
+
+class PullService(FixedInbound):
     """Takes messages from clients at a PULL socket and hands them to the router."""
 
-    def __init__(
-        self,
-        name: str,
-        listen_address: str,
-        broker_address: str = "inproc://broker",
-        logger: Any = None,
-        cache: Any = None,
-        messages: int = sys.maxsize,
-        *,
-        context: Context | None = None,
-    ) -> None:
-        super().__init__(
-            name,
-            listen_address,
-            zmq.PULL,
-            reply=False,
-            broker_address=broker_address,
-            bind=True,
-            logger=logger,
-            cache=cache,
-            messages=messages,
-            context=context,
-        )
+    socket = "PULL"
+    binds = True
+    blocking = False
 
 
 class WorkerPullService(PullService):
@@ -74,248 +63,100 @@ class WorkerPullService(PullService):
     fills_cache = False
 
 
-class PushService(Outbound):
+class PushService(FixedOutbound):
     """Deals messages from the router to those who pull at its PUSH socket, in rounds."""
 
-    def __init__(
-        self,
-        name: str,
-        listen_address: str,
-        broker_address: str = "inproc://broker",
-        logger: Any = None,
-        cache: Any = None,
-        messages: int = sys.maxsize,
-        *,
-        context: Context | None = None,
-    ) -> None:
-        super().__init__(
-            name,
-            listen_address,
-            zmq.PUSH,
-            reply=False,
-            broker_address=broker_address,
-            bind=True,
-            logger=logger,
-            cache=cache,
-            messages=messages,
-            context=context,
-        )
+    socket = "PUSH"
+    binds = True
+    blocking = False
 
 
 class WorkerPushService(PushService):
     """Deals messages from the router to workers, in rounds."""
 
 
-class _Held(NamedTuple):
-    until: float
-    frames: list[bytes]
+class PushPullService(FixedOutbound):
+    """Deals messages from the router at a PUSH socket, and waits at a PULL socket for the answers.
 
-
-class PubService(Outbound):
-    """Publishes messages from the router, each under a topic.
-
-    Not pipelined, the topic is the message's client, and only that client has subscribed to it;
-    pipelined, the topic is the server's name, and the stage rises by one. `handle_stream` decides.
-
-    A subscription is known before the first message goes out under it: whoever subscribes to
-    `READY` + topic gets an echo, and what is published under a topic that nobody has ever
-    subscribed to, or not for very long, waits, for a second at most, in order. After an unsubscribe
-    nothing waits.
+    It waits after each message, so the whole server does, unless its router has `hold="part"`; and
+    then only one of those who pull has something to do. What is pushed to its PULL socket next is
+    taken for the answer, whoever it comes from, and is its feedback to the router: it goes to an
+    inbound part that was registered with `block=True`, or on to the outbound part that its own
+    route names.
 
     Args:
-        pipelined: the next one down the pipeline subscribes, not the client.
-        server: the server's name.
+        name: its name, which is its routing id.
+        push_address: where its PUSH socket binds.
+        pull_address: where its PULL socket binds.
+        broker_address: the router's `outbound_address`.
+        logger: a Logger, or the logging module.
+        cache: the server's cache.
+        messages: end after that many messages from the router.
+        timeout: how long, in seconds, it waits for an answer; see `Outbound`.
+        context: a ZeroMQ context.
+        scatter, handle_feedback, reply_feedback: functions in place of the methods.
     """
 
-    parses = True
-    steps = (*Outbound.steps, "handle_stream", "publish")
+    socket = "PUSH + PULL"
+    binds = True
+    blocking = True
+    placed_by = ("push_address", "pull_address")
 
     def __init__(
         self,
         name: str,
-        listen_address: str,
+        push_address: str,
+        pull_address: str,
         broker_address: str = "inproc://broker",
         logger: Any = None,
         cache: Any = None,
         messages: int = sys.maxsize,
-        pipelined: bool = False,
-        server: str | None = None,
         *,
+        timeout: float | None = None,
         context: Context | None = None,
+        **functions: Unpack[PartFunctions],
     ) -> None:
         super().__init__(
             name,
-            listen_address,
-            zmq.XPUB,
-            reply=False,
-            broker_address=broker_address,
-            bind=True,
-            logger=logger,
-            cache=cache,
-            messages=messages,
+            push_address,
+            broker_address,
+            logger,
+            cache,
+            messages,
+            timeout=timeout,
             context=context,
+            **functions,
         )
-        self.pipelined = pipelined
-        self.server_name = server or ""
-        self._topics: Counter[bytes] = Counter()
-        self._known: dict[bytes, None] = {}
-        self._held: deque[_Held] = deque()
-
-    def run(self) -> None:
-        try:
-            super().run()
-        finally:
-            self._give_up(lambda _: True, "{name} ended before anybody subscribed to {topic!r}")
-
-    def open_ports(self) -> None:
-        self._topics.clear()
-        self._known.clear()
-        self.listen_to.open(self.context, xpub_verboser=1, xpub_nodrop=1)
-        self.broker.open(self.context, routing_id=self.name.encode())
+        self.pull_address = pull_address
+        self.back = self.add_port(
+            "pull", zmq.PULL, binds=True, receives="message", address=pull_address
+        )
+        # It is feedback, which goes on as it came.
+        self.back.marks = False
 
     @property
-    def inputs(self) -> tuple[Port, ...]:
-        return (self.broker, self.listen_to)
+    def push_address(self) -> str:
+        """Where its PUSH socket binds."""
+        return self.listen_address
 
-    def drain(
-        self,
-        ports: tuple[Port, ...],
-        most: int = BATCH,
-        timeout: float | None = None,
-        sending: tuple[Port, list[bytes]] | None = None,
-    ) -> tuple[Port, list[list[bytes]]]:
-        # While something is held there is a time at which to give it up.
-        while self._held:
-            left = max(0.0, self._held[0].until - self.seconds())
-            try:
-                return super().drain(ports, most, left, sending)
-            except NoAnswer:
-                self._give_up(lambda held: held.until <= self.seconds())
-        return super().drain(ports, most, timeout, sending)
+    def directions(self) -> dict[str, hook.Kind]:
+        return {"sends": "message"}
 
-    def heard(self, port: Port, frames: list[bytes]) -> None:
-        subscribed, topic = frames[0][:1] == b"\1", frames[0][1:]
-        self.hooks.subscription_seen(port.declared, topic, subscribed, self.moment())
-        self._topics[topic] += 1 if subscribed else -1
-        if self._topics[topic] <= 0:
-            del self._topics[topic]
-        if not subscribed:
-            return
-        if topic.startswith(READY):
-            self.emit(port, [topic, b""])
-            return
-        self._known[topic] = None
-        if len(self._known) > KNOWN_TOPICS:
-            del self._known[next(iter(self._known))]
-        held, self._held = self._held, deque()
-        try:
-            while held:
-                one = held.popleft()
-                if one.frames[0].startswith(topic):
-                    self.emit(port, one.frames)
-                else:
-                    self._held.append(one)
-        finally:
-            self._held.extend(held)
+    def outside(self) -> Iterator[tuple[Port, str]]:
+        yield from super().outside()
+        yield self.back, self.pull_address
 
-    def pass_on(self, batch: list[list[bytes]]) -> None:
-        parse, own, topics = PalmMessage.FromString, self.server_name.encode(), self._topics
-        out = []
-        for frames in batch:
-            data = frames[-1]
-            try:
-                message = parse(data)
-            except DecodeError:
-                unreadable(self.broker, frames)
-                continue
-            if self.pipelined:
-                message.stage += 1
-                topic, data = own, message.SerializeToString()
-            else:
-                topic = message.client.encode()
-            if topic in topics or self._subscribed(topic):
-                out.append([topic, data])
-            else:
-                self.publish([topic, data])
-        self.emit_many(self.listen_to, out, onward=True)
-
-    def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
-        """Override it to say under which topic a message is published, and as what."""
-        if self.pipelined:
-            # A copy: gather may give the same message several times.
-            after = PalmMessage()
-            after.CopyFrom(message)
-            after.stage += 1
-            return self.server_name, after
-        return message.client, message
-
-    def deliver(self, message: PalmMessage, frames: list[bytes]) -> None:
-        try:
-            name, message = self.handle_stream(message)
-            topic = name.encode() if isinstance(name, str) else bytes(name)
-            data = message.SerializeToString()
-        except (Exception, SystemExit) as error:
-            self.logger.exception("%s: handle_stream failed", self.id)
-            cause = f"handle_stream failed: {type(error).__name__}: {error}"
-            self.source.drop(frames, cause)
-            return
-        self.publish([topic, data])
-
-    def publish(self, frames: list[bytes]) -> None:
-        """Send under a topic, or keep it for a while, or drop it if nobody asks for it."""
-        topic = frames[0]
-        if self._subscribed(topic):
-            self.emit(self.listen_to, frames)
-        elif topic in self._known:
-            self.listen_to.drop(frames, "nobody is subscribed to its topic any more")
-        else:
-            self._held.append(_Held(self.seconds() + HOLD_SECONDS, frames))
-            if len(self._held) > HOLD_MESSAGES:
-                surplus = itertools.count(len(self._held) - HOLD_MESSAGES, -1)
-                self._give_up(lambda _: next(surplus) > 0)
-
-    def _subscribed(self, topic: bytes) -> bool:
-        """Somebody has asked for this topic, or for a beginning of it."""
-        topics = self._topics
-        return topic in topics or any(topic.startswith(asked) for asked in topics)
-
-    def _give_up(
-        self,
-        too_late: Callable[[_Held], bool],
-        cause: str = "nobody subscribed to {topic!r} in time",
-    ) -> None:
-        while self._held and too_late(self._held[0]):
-            frames = self._held.popleft().frames
-            topic = frames[0].decode(errors="backslashreplace")
-            told = cause.format(name=self.name, topic=topic)
-            self.listen_to.drop(frames, told)
-            self.logger.warning("%s: %s", self.id, told)
+    def open_ports(self) -> None:
+        super().open_ports()
+        self.back.open(self.context)
 
 
-class RepBypassService(BypassInbound):
+class RepBypassService(FixedBypassInbound):
     """Answers requests at a REP socket, with no wire to the router. Override `handle`."""
 
-    def __init__(
-        self,
-        name: str,
-        listen_address: str,
-        logger: Any = None,
-        cache: Any = None,
-        messages: int = sys.maxsize,
-        *,
-        context: Context | None = None,
-    ) -> None:
-        super().__init__(
-            name,
-            listen_address,
-            zmq.REP,
-            reply=True,
-            bind=True,
-            logger=logger,
-            cache=cache,
-            messages=messages,
-            context=context,
-        )
+    socket = "REP"
+    binds = True
+    blocking = True
 
 
 class CacheService(RepBypassService):
@@ -342,5 +183,6 @@ class CacheService(RepBypassService):
             return self.cache.get(key) or b""
         if operation == "delete" and self.cache.delete(key) is not None:
             return key.encode()
-        self.logger.error("%s: can't %s %r", self.id, operation or "do anything with", key)
+        asked = repr(operation[:SHOWN]) if operation else "no operation"
+        self.logger.error("%s: can't do this: %s of %r", self.id, asked, key[:SHOWN])
         return b""

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
-from typing import Any
 
 import zmq
 
 from pylm_lab.actor import Actor
 from pylm_lab.arguments import count
 from pylm_lab.errors import NoAnswer, PayloadError, WiringError
+from pylm_lab.functions import Functions
 from pylm_lab.loop import Wait
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.port import Port
 from pylm_lab.stamps import Ids
 
-__all__ = ["CacheUser", "Worker"]
+__all__ = ["CacheUser", "MuxWorker", "Worker"]
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -88,7 +87,7 @@ class CacheUser(Actor):
         raise NotImplementedError
 
 
-class Worker(CacheUser):
+class Worker(Functions, CacheUser, machinery=True):
     """Runs its own methods for a master: `server.foo` calls `foo(payload)`, which returns bytes.
 
     Args:
@@ -101,7 +100,8 @@ class Worker(CacheUser):
         server: the name of the master in the same cluster, in place of addresses.
         context: a ZeroMQ context; the default is `parts.core.zmq_context`.
 
-    A method that fails is logged, and answers `b'0'`. `self.message` is the message at hand.
+    Only public methods of the user's own class can be called, and `echo`. One that fails is logged,
+    and answers `b'0'` with the field `error`. `self.message` is the message at hand.
     """
 
     role = "worker"
@@ -130,9 +130,6 @@ class Worker(CacheUser):
         self.serves = server
         #: Where a cluster has found the cache of the server.
         self.db_found = ""
-        self.message = PalmMessage()
-        #: The function of the user's that runs, and since when.
-        self._works: tuple[str, int] | None = None
         #: Set when it is connected and waits for its first message.
         self.is_ready = threading.Event()
         self.db = self.add_port("db", zmq.REQ, binds=False, sends="request", receives="answer")
@@ -176,47 +173,21 @@ class Worker(CacheUser):
             message = read(self.pull, frames)
             if message is None:
                 continue
-            self.message = message
-            self.message.payload = self._call(self.message)
-            self.emit(self.push, [self.message.SerializeToString()])
+            for answer in self.answers(message):
+                self.emit(self.push, [answer.SerializeToString()])
 
-    def _call(self, message: PalmMessage) -> bytes:
-        """What the function that the message names makes of its payload."""
-        steps = message.function.split()
-        step = steps[message.stage] if 0 <= message.stage < len(steps) else ""
-        name = step.rpartition(".")[2]
-        function = self.function(name)
-        if function is None:
-            self.logger.error("%s has no function %r (%r)", self.id, name, message.function)
-            return b"0"
-        try:
-            self._works = name, self._moment()
-            result = function(message.payload)
-        except (Exception, SystemExit):  # exit() ends a call, not the worker
-            self.logger.exception("%s: %s failed", self.id, name)
-            return b"0"
-        finally:
-            self._works = None
-        if not isinstance(result, bytes):
-            kind = type(result).__name__
-            self.logger.error("%s: %s returned %s, not bytes", self.id, name, kind)
-            return b"0"
-        return result
+    def _tell_start(self) -> None:
+        where = self.db.address or f"none: it pulls at {self.push_address}"
+        self.logger.info("%s has started; the cache of its server: %s", self.id, where)
+
+    def _is_at_once(self) -> bool:
+        # A function may take as long as it likes.
+        return self._works is not None or super()._is_at_once()
 
     def waiting(self) -> Wait | None:
         """For what it waits now: also for a function of its own to return."""
-        works, found = self._works, super().waiting()
-        if works is None or found is not None:
-            return found
-        name, since = works
-        lasting, unit = float(self._moment() - since), "steps"
-        if self.gate is None:
-            lasting, unit = lasting / 1e9, "s"
-        return Wait(self.id, f"its function {name} to return", (), lasting, unit)  # type: ignore[arg-type]
-
-    def _moment(self) -> int:
-        """The time by which it is told how long a function lasts: nanoseconds, or steps."""
-        return time.monotonic_ns() if self.gate is None else self.gate.step
+        works, found = self.working(), super().waiting()
+        return works if found is None else found
 
     def ended(self) -> None:
         # What it would still be dealt is for others. Who stopped it closes later, when nobody deals
@@ -224,20 +195,11 @@ class Worker(CacheUser):
         if self.gate is None and not self._stopping:
             self.cleanup()
 
-    def function(self, name: str) -> Any:
-        """The function that a message may call by this name, or None.
 
-        Only public methods of the user's own class may be called, and `echo`.
-        """
-        if name.startswith("_") or not name.isidentifier():
-            return None
-        for kind in type(self).__mro__:
-            if kind is Worker:
-                break
-            if name in vars(kind) and callable(getattr(self, name)):
-                return getattr(self, name)
-        return self.echo if name == "echo" else None
+class MuxWorker(Worker, machinery=True):
+    """A worker whose methods are generators: they yield none, one or many results for a message.
 
-    def echo(self, payload: bytes) -> bytes:
-        """Return the payload."""
-        return payload
+    Each result is a message of its own. A method may also return bytes, which is one result.
+    """
+
+    _yields = True

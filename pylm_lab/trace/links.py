@@ -18,7 +18,8 @@ from pylm_lab.trace.records import Event
 
 __all__ = ["Links", "Wire"]
 
-_TCP = "tcp://"
+#: Addresses that name a host and the number of a port.
+_NUMBERED = ("tcp", "http", "https")
 _ANY_HOST = frozenset({"*", "0.0.0.0", "[::]", "::"})
 _THIS_HOST = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
@@ -111,12 +112,13 @@ class _Spelling:
 
 
 def _tcp(address: str) -> tuple[str, str]:
-    """Host and port number of a tcp address; empty if it is none."""
-    if not address.startswith(_TCP):
+    """Host and port number, with what is spoken there, of a tcp address; empty if it is none."""
+    spoken, _, place = address.partition("://")
+    if spoken not in _NUMBERED:
         return "", ""
     # ZeroMQ lets one say where from: tcp://source;host:port
-    host, _, number = address.removeprefix(_TCP).rpartition(";")[2].rpartition(":")
-    return host, number
+    host, _, number = place.rpartition(";")[2].rpartition(":")
+    return host, f"{spoken}:{number}"
 
 
 def _declared_inside(

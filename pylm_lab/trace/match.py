@@ -167,7 +167,9 @@ class _Reading:
         for n, event in enumerate(self._events):
             if event.what not in HOPS:
                 continue
-            key = self._key(event)
+            port = self.ports[event.port]
+            leaves = event.what == "send" or (event.what == "drop" and event.kind != port.receives)
+            key = self._key(event, leaves=leaves)
             if event.port in dropping:
                 self.keys[n] = key
             if event.what == "send":
@@ -181,7 +183,6 @@ class _Reading:
                 self.at_receiver.add(n)
                 self.arrivals[key].append(n)
             else:
-                port = self.ports[event.port]
                 before = received[event.port, key, event.peer]
                 if event.kind == port.receives and (before or event.kind != port.sends):
                     self.at_receiver.add(n)
@@ -190,10 +191,15 @@ class _Reading:
                         self.after_receive.add(n)
                     else:
                         self.arrivals[key].append(n)
+                else:
+                    self.keys[n] = self._key(event, leaves=True)
 
-    def _key(self, event: Event) -> _Key:
-        link = self._links[event.port]
-        if event.kind == "request" and event.what != "drop":
+    def _key(self, event: Event, *, leaves: bool) -> _Key:
+        port, link = self.ports[event.port], self._links[event.port]
+        if link:
+            # What an end has sent that binds, one has received that connects; and the reverse.
+            link = f"{'<' if leaves is port.binds else '>'}{link}"
+        if event.what != "drop" and event.kind != "answer":
             self._asked[event.port] = event.message
         if event.kind == "answer":
             return link, "answer", self._asked.get(event.port, ""), ""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["INVARIANTS", "conservation"]
 
 _Found = Iterator[tuple[str, Sequence[int]]]
+#: Ports that may have a connection for each request, of which none waits for another.
+_SEVERAL = ("HTTP", "REQ")
 
 
 @invariant("answers")
@@ -115,6 +117,8 @@ def _order(trace: Trace) -> _Found:
         if hop.kind != "message" or hop.sent is None or hop.received is None:
             continue
         ports = trace.events[hop.sent].port, trace.events[hop.received].port
+        if any(trace.links.ports[port].socket in _SEVERAL for port in ports):
+            continue
         received, before = latest.get(ports, (-1, -1))
         if hop.received > received:
             latest[ports] = hop.received, n

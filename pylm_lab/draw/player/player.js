@@ -196,7 +196,7 @@
     const stop = fate ? mid : Math.max(length * 0.6, length - 18);
     const [x, y] = pointAt(points, stop * part);
     const text = numbers[steps.number[n]];
-    const minor = steps.kind[n] !== 0;
+    const minor = steps.minor[n] !== 0;
     const token = disc(x, y, text ? 20 : 12, text, minor ? "token minor" : "token");
     if (fate === 2 && part === 1) {
       token.append(svg("path", { class: "cross", d: "M-11 -11L11 11M11 -11L-11 11" }));
@@ -226,7 +226,7 @@
       row.id = `row-${k}`;
       row.className = "row";
       row.classList.toggle("now", k === at);
-      row.classList.toggle("minor", steps.kind[n] !== 0);
+      row.classList.toggle("minor", steps.minor[n] !== 0);
       row.classList.toggle("lost", steps.fate[n] === 2 || steps.fault[n] !== 0);
       row.style.top = `${k * ROW}px`;
       row.setAttribute("role", "option");
@@ -436,7 +436,7 @@
     const only = el("only").value;
     chosen = [];
     for (let n = 0; n < total; n += 1) {
-      if (only !== "" ? String(steps.number[n]) === only : all || steps.kind[n] === 0) {
+      if (only !== "" ? String(steps.number[n]) === only : all || !steps.minor[n]) {
         chosen.push(n);
       }
     }

@@ -115,6 +115,7 @@ class _Reel:
         sent, taken = (None, None) if hop is None else self._ends(hop)
         event = taken if step.fault == "corrupt" and taken else sent or taken
         yield "kind", _KINDS.index(step.kind)
+        yield "minor", int(not self._is_major(step, sent or taken))
         yield "number", self.numbers(step.number)
         yield "source", self.actors.get(step.source, -1)
         yield "target", self.actors.get(step.target, -1)
@@ -134,6 +135,12 @@ class _Reel:
         yield "clock", event.clock if event else 0
         yield "parent", self.numbers(self.trace.numbers.get(event.parent, "") if event else "")
         yield "id", self.texts(event.message if event else "")
+
+    def _is_major(self, step: Step, event: Event | None) -> bool:
+        """It is told at once: a message on its way, also as the answer of a web worker."""
+        if step.kind == "answer" and event is not None and event.port in self.ports:
+            return self.ports[event.port].socket == "HTTP"
+        return step.kind == "message"
 
     def _ends(self, hop: Hop) -> tuple[Event | None, Event | None]:
         first = hop.sent if hop.sent is not None else hop.dropped if not hop.received else None

@@ -5,6 +5,7 @@ Everything is read from the survey; a sentence whose fact is missing is left out
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -28,6 +29,18 @@ _NUMBERS = [
     "eleven",
     "twelve",
 ]
+#: Names that only say what somebody is.
+_KINDS = (
+    "client",
+    "server",
+    "master",
+    "hub",
+    "pipeline",
+    "sink",
+    "browser",
+    "web client",
+    "web worker",
+)
 #: Characters of a name that the alt text gives.
 _NAME = 200
 
@@ -85,11 +98,11 @@ def title(found: Survey) -> str:
     if not found.ran:
         n = sum(part.side != "bypass" for part in found.parts)
         return f"{clean(found.name, 60)}: a router and {many(n, 'part')}"
-    if not found.others:
+    if not found.others or found.name == found.kind:
         what = f"the {found.kind}"
     else:
         what = clean(found.name, 60)
-        if found.kind != "server":
+        if found.kind not in ("server", *re.findall("[a-z]+", what.lower())):
             what += f", a {found.kind}"
     crew = workers(found)
     tail = f", {many(len(crew), 'worker')}" if crew else ""
@@ -119,11 +132,22 @@ def subtitle(found: Survey) -> str:
 def _follow(found: Survey) -> str:
     """Where a reader's eye may go: along the rows, if each continues the one before."""
     rows = found.rows
+    if len(rows) > 1 and len({(row.target, row.feedback == "on") for row in rows}) == 1:
+        ends = {part.id: part.label for part in found.parts}
+        to = "to" if len(rows) > 2 else "and"
+        target = clean(ends.get(rows[0].target, rows[0].target), 40)
+        return f"Rows 1 {to} {len(rows)} meet at {target}."
     if not rows or not all(_continues(found, a, b) for a, b in pairwise(rows)):
         return ""
+    sides = {part.id: part.side for part in found.parts}
+    back = any(
+        wire.inner and (sides[wire.part], sides[wire.peer]) == ("outbound", "inbound")
+        for wire in found.wires
+    )
+    end = "; the way back runs below the table." if back else "."
     if len(rows) < 3:
-        return "Follow 1, then 2." if len(rows) == 2 else "Follow 1."
-    return f"Follow the numbers, from 1 to {len(rows)}."
+        return f"Follow 1, then 2{end}" if len(rows) == 2 else f"Follow 1{end}"
+    return f"Follow the numbers, from 1 to {len(rows)}{end}"
 
 
 def _continues(found: Survey, a: Row, b: Row) -> bool:
@@ -177,9 +201,9 @@ def _name(part: Part | Peer) -> str:
 
 
 def _parts(found: Survey) -> str:
-    known = found.kind != "server"
-    head = f"{found.kind.capitalize()} server" if known else "Server"
-    if found.others or found.name != "server":
+    alone = found.kind in ("server", "microservice")
+    head = found.kind.capitalize() if alone else f"{found.kind.capitalize()} server"
+    if found.name not in ("server", found.kind) or (found.others and found.kind == "microservice"):
         head += f" {clean(found.name, _NAME)}"
     sides = []
     for side in ("inbound", "outbound"):
@@ -206,7 +230,9 @@ def _routes(found: Survey) -> str:
     routed = {row.source for row in found.rows}
     ends = [labels[part.id] for part in found.side("inbound") if part.id not in routed]
     text = ", ".join(clauses)
-    out = f"{text[0].upper()}{text[1:]}." if text else ""
+    # A name stays as it is, also where it begins a sentence.
+    out = f"{text[0].upper()}{text[1:]}." if text.startswith("the feedback of ") else f"{text}."
+    out = out if text else ""
     if ends:
         verb = "has" if len(ends) == 1 else "have"
         out += f" {join(ends)} {verb} no route."
@@ -235,12 +261,7 @@ def _run(found: Survey) -> str:
     if len(crew) > 24:
         shares += f" and {len(crew) - 24} more"
     sources = [peer for peer in found.peers if peer.role != "worker" and _feeds(found, peer)]
-    if len(sources) == 1:
-        only = sources[0]
-        origin = "the client" if only.label == "client" else _name(only)
-    else:
-        origin = join([_name(peer) for peer in sources])
-    origin = f" from {origin}" if origin else ""
+    origin = f" from {_these(sources)}" if sources else ""
     noun = "message" if came == 1 else "messages"
     lost = found.lost
     where = losses(found)
@@ -251,12 +272,65 @@ def _run(found: Survey) -> str:
         fate = f"{lost:,} {verb} lost" + (f" between {'; '.join(where)}" if where else "")
     if waiting:
         fate = f"{waiting:,} {'is' if waiting == 1 else 'are'} still on the way, {fate}"
+    ends = [peer for peer in found.peers if peer.role != "worker" and _fed(found, peer)]
+    on = "" if ends == sources or not ends else _these(ends, counted=len(ends) > 1)
     if crew and came:
         back = "and back" if went == came and not lost and not waiting else f"and {went:,} back"
-        return f"In this run {came:,} {noun} went{origin} to {shares} {back}; {fate}."
-    return f"In this run {came:,} {noun} came in{origin} and {went:,} went out; {fate}."
+        if on:
+            back = f"and {went:,} from there to {on}"
+        text = f"In this run {came:,} {noun} went{origin} to {shares} {back}; {fate}."
+    else:
+        out = f" to {on}" if on else ""
+        text = f"In this run {came:,} {noun} came in{origin} and {went:,} went out{out}; {fate}."
+    return " ".join([text, *_asked(found)])
+
+
+def _called(peer: Peer) -> str:
+    """Its name, with an article if it is named after what it is."""
+    return f"the {peer.label}" if peer.label in _KINDS else _name(peer)
+
+
+def _all_called(peers: Sequence[Peer]) -> list[str]:
+    """The names of several: all with an article, or none."""
+    called = [_called(peer) for peer in peers]
+    return called if all(name.startswith("the ") for name in called) else [*map(_name, peers)]
+
+
+def _these(peers: Sequence[Peer], *, counted: bool = False) -> str:
+    """`the client`, `even (3) and odd (4)`."""
+    counts = [f" ({peer.count:,})" if counted else "" for peer in peers]
+    shown = [name + n for name, n in zip(_all_called(peers), counts, strict=True)][:24]
+    return join(shown) + (f" and {len(peers) - 24} more" if len(peers) > 24 else "")
+
+
+def _asked(found: Survey) -> list[str]:
+    """Who was asked by outbound parts, and how often."""
+    told = []
+    for part in found.side("outbound"):
+        for wire in found.wires:
+            if wire.part == part.id and wire.flow == "both" and not wire.inner and not wire.asked:
+                whom = next(_called(peer) for peer in found.peers if peer.id == wire.peer)
+                times = "once" if wire.count == 1 else f"{wire.count:,} times"
+                told.append(f"{_name(part)} asked {whom} {times}.")
+    return told[:24]
+
+
+def _ways_in(found: Survey) -> set[str]:
+    """The parts by which messages come in: a bypass part that asks another is one, a cache not."""
+    asks = {wire.part for wire in found.wires if wire.inner and wire.flow == "both"}
+    return {part.id for part in found.parts if part.side == "inbound" or part.id in asks}
 
 
 def _feeds(found: Survey, peer: Peer) -> bool:
-    inbound = {part.id for part in found.side("inbound")}
-    return any(w.peer == peer.id and w.part in inbound and not w.inner for w in found.wires)
+    ways = _ways_in(found)
+    return any(w.peer == peer.id and w.part in ways and not w.inner for w in found.wires)
+
+
+def _fed(found: Survey, peer: Peer) -> bool:
+    """Whether it is given what the server sends, or is answered where it asks."""
+    outbound, ways = {part.id for part in found.side("outbound")}, _ways_in(found)
+    return any(
+        (wire.part in outbound and wire.flow == "out") or (wire.part in ways and wire.asked)
+        for wire in found.wires
+        if wire.peer == peer.id and not wire.inner
+    )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pylm_lab.draw.metrics import clean, fit
+from pylm_lab.draw.router.beside import offsets
 from pylm_lab.draw.router.page import RIM, STACKED, Page
 from pylm_lab.draw.router.plan import Group, Plan, Run
 from pylm_lab.draw.router.rows import LEFT_SPREAD, LEVEL, RIGHT_SPREAD
@@ -85,9 +86,13 @@ class Geometry(Page):
         if run.zone == "side":
             way = 1 if self.side(run) == "inbound" else -1
             x = self.from_edge(self.peer(self.side(run)), self.side(run))
-            return x + way * self.sizes.worker_r, self.port(run)[1]
+            return x + way * self.sizes.worker_r, self.beside_y(run, group)
         dy = _reach(self.worker_r, d, group)
         return self.top_x[group.id] + d, self.top_y + (-dy if run.to_peer else dy)
+
+    def beside_y(self, run: Run, group: Group) -> float:
+        """The height of a disc beside a part."""
+        return self.port(run)[1] + offsets(run, self.sizes)[run.groups.index(group)]
 
     def _bare(self, part: Part, hooks: Sequence[Row]) -> float:
         """Where hooks begin that have no wire between them: the first at the middle of the part."""

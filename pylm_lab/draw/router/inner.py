@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pylm_lab.draw.metrics import clean
 from pylm_lab.draw.router.geometry import SHORT, Geometry, below
 from pylm_lab.draw.router.inside import part_box, role_of
@@ -51,7 +53,10 @@ def draw_slot(g: Geometry, sheet: Sheet, part: Part, wire: Wire) -> None:
     s = g.sizes
     asked = next(each for each in g.plan.found.parts if each.id == wire.peer)
     side = asked.side
-    part_box(g, sheet, part, g.at(g.part_x + s.part_w / 2, side), g.bypass_y)
+    # What asks is named beside its wire.
+    others = tuple(port for port in part.ports if port.id != wire.port.id)
+    shown = replace(part, ports=others or part.ports)
+    part_box(g, sheet, shown, g.at(g.part_x + s.part_w / 2, side), g.bypass_y)
     x = g.at(g.part_x + s.part_w * ASKED, side)
     top, bottom = g.part_y[asked.id] + s.part_h / 2, g.bypass_y - s.part_h / 2
     id = f"{part.id}.{asked.id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pylm_lab.draw.metrics import advance, clean, fit, shorten
+from pylm_lab.draw.router.beside import topic, trunk
 from pylm_lab.draw.router.geometry import Geometry, above
 from pylm_lab.draw.router.inner import draw_back, draw_slot
 from pylm_lab.draw.router.inside import on_rule, part_box, role_of
@@ -79,6 +80,9 @@ def _disc(
         sizes = [s.count - n for n in (0, 1, 2, 3, 4, 5)]
         text, size = fit(f"{group.count:,}", 2 * r - 9, sizes, True)
         sheet.text(id, x, y + size * 0.365, text, size, bold=True, anchor="middle")
+    for peer in group.peers:
+        if ran and not peer.actors:
+            sheet.counts[peer.id, ""] = id
     for actor in (actor for peer in group.peers for actor in peer.actors):
         sheet.homes[actor] = (x + way * r * 0.95, y - r * 0.95)
         if ran:
@@ -89,46 +93,62 @@ def _disc(
 
 
 def _side(g: Geometry, sheet: Sheet, run: Run) -> None:
-    """Who talks to one part only stands beside it."""
-    s, side = g.sizes, g.side(run)
-    group, r = run.groups[0], s.worker_r
+    """Who talks to one part only stands beside it; several below each other."""
+    s, side, r = g.sizes, g.side(run), g.sizes.worker_r
     x, (edge, y) = g.from_edge(g.peer(side), side), g.port(run)
-    rim = g.rim(run, group)
-    _disc(g, sheet, group, x, y, r, way=-1 if side == "inbound" else 1)
-    path = (rim, (edge, y))
-    sheet.wire(
-        run.id,
-        shortened(path, run.to_peer, run.to_part),
-        role_of(g, run.part),
-        casing=g.apart[side],
-        start=SIDE_HEAD if run.to_peer else 0,
-        end=SIDE_HEAD if run.to_part else 0,
-    )
-    sheet.mark(f"{run.id}.{group.id}", *rim, run.wires[0].other.binds)
+    meet = edge + trunk(run) * (-1 if side == "inbound" else 1)
+    paths = {}
+    for group in run.groups:
+        _disc(g, sheet, group, x, g.beside_y(run, group), r, way=-1 if side == "inbound" else 1)
+        rim = g.rim(run, group)
+        bend = () if rim[1] == y else ((meet, rim[1]), (meet, y))
+        paths[group.id] = (rim, *bend, (edge, y))
+    # One is a line with what they have in common, and the others join it.
+    first = min(run.groups, key=lambda group: abs(g.beside_y(run, group) - y))
+    lines = {
+        id: shortened(path if id == first.id else path[:-1], run.to_peer, False)
+        for id, path in paths.items()
+    }
+    lines[first.id] = shortened(paths[first.id], run.to_peer, run.to_part)
+    if g.apart[side] or len(lines) > 1:
+        for id, line in lines.items():
+            sheet.casing(f"{run.id}.{id}", line)
+    for id, line in lines.items():
+        sheet.wire(
+            f"{run.id}.{id}",
+            line,
+            role_of(g, run.part),
+            start=SIDE_HEAD if run.to_peer else 0,
+            end=SIDE_HEAD if run.to_part and id == first.id else 0,
+        )
     if run.flow == "both":
         sheet.seen["both"] = None
-    name, size = g.fitted(group, g.peer_room(side))
-    at = max(g.peer(side), advance(name, size) / 2 + 5)
-    base = y + r + 1.08 * s.program
-    sheet.text(f"{group.id}.name", g.from_edge(at, side), base, name, size, anchor="middle")
-    pair, t = clean(run.wires[0].pair, 60), s.text
-    if advance(pair, t) <= abs(edge - rim[0]) - 10 and not g.apart[side]:
-        sheet.text(
-            f"{run.id}.pair",
-            (rim[0] + edge) / 2,
-            above(y - 3, t),
-            pair,
-            t,
-            "muted",
-            anchor="middle",
-        )
-    for wire in run.wires:
-        sheet.run(wire, path)
+    for group in run.groups:
+        _of_side(g, sheet, run, group, meet)
+        for wire in run.reaching(group):
+            sheet.run(wire, paths[group.id])
     if run.lost:
         text = f"{run.lost:,} lost"
         at = max(g.peer(side), s.lost_w(text) / 2 + 4)
-        sheet.lost(
-            f"{run.id}.lost", g.from_edge(at, side), y - r - 6 - s.pill_h / 2, text, s.pill_h
+        top = g.beside_y(run, run.groups[0]) - r - 6 - s.pill_h / 2
+        sheet.lost(f"{run.id}.lost", g.from_edge(at, side), top, text, s.pill_h)
+
+
+def _of_side(g: Geometry, sheet: Sheet, run: Run, group: Group, meet: float) -> None:
+    """The mark and the name of a disc beside a part, and what is written above its wire."""
+    s, side, (rim, y) = g.sizes, g.side(run), g.rim(run, group)
+    sheet.mark(f"{run.id}.{group.id}", rim, y, run.reaching(group)[0].other.binds)
+    name, size = g.fitted(group, g.peer_room(run, side))
+    at = max(g.peer(side), advance(name, size) / 2 + 5)
+    base = y + s.worker_r + 1.08 * s.program
+    sheet.text(f"{group.id}.name", g.from_edge(at, side), base, name, size, anchor="middle")
+    t, told = s.text, topic(run, group, s)
+    if not told and len(run.groups) == 1:
+        told = clean(run.wires[0].pair, 60)
+    if told and advance(told, t) <= abs(meet - rim) - 10 and not g.apart[side]:
+        middle = (rim + meet) / 2
+        sheet.text(
+            f"{run.id}.{group.id}.pair", middle, above(y - 3, t), told, t, "muted", anchor="middle"
         )
 
 

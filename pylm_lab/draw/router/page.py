@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from pylm_lab.draw.metrics import advance, clean
+from pylm_lab.draw.router.beside import longer, overhang, trunk
 from pylm_lab.draw.router.plan import Group, Plan, Run
 from pylm_lab.draw.router.rows import bar_over, pitch
 from pylm_lab.draw.router.survey import Part, Row
@@ -134,6 +135,7 @@ class Page:
         gap = max(s.lane_gap, half + 6)
         # Side peers stand within the lanes, unless a lane would run through them.
         self.apart: dict[str, bool] = {}
+        self.longer = {"inbound": 0.0, "outbound": 0.0}
         margins = {}
         for side, column in (("inbound", self.plan.inbound), ("outbound", self.plan.outbound)):
             self.apart[side] = self._lanes_pass_peers(column)
@@ -142,6 +144,11 @@ class Page:
             margin = max(0.0, gap * lanes + half + 5 - s.lane, half + 7 - (s.part_x - s.lane))
             if self.apart[side]:
                 margin = max(margin + 12, 2 * s.worker_r + half + gap * lanes)
+            else:
+                ids = {part.id for part in column}
+                beside = [run for run in self.plan.into("side") if run.part.id in ids]
+                self.longer[side] = longer(beside, s)
+                margin = max(margin, self.longer[side])
             margins[side] = float(ceil(margin))
         return gap, margins
 
@@ -168,12 +175,12 @@ class Page:
 
     def peer(self, side: str) -> float:
         """How far from the edge of the page the middle of a side peer is."""
-        within = 0.0 if self.apart[side] else self.margins[side]
+        within = 0.0 if self.apart[side] else self.margins[side] - self.longer[side]
         return self.sizes.lane - 12 + within
 
-    def peer_room(self, side: str) -> float:
+    def peer_room(self, run: Run, side: str) -> float:
         """How wide the name of a side peer may be."""
-        room = self.sizes.part_x + self.margins[side] - 14
+        room = self.sizes.part_x + self.margins[side] - 14 - trunk(run)
         if self.apart[side]:
             runs = [run for run in self.plan.runs if run.part.side == side and run.zone != "side"]
             most = max(run.lane for run in runs)
@@ -199,6 +206,10 @@ class Page:
             (s.lost_w(f"{row.lost:,} lost") + 10 for row in found.rows if row.lost), default=0
         )
         messages = advance("messages", t) if found.ran else 0
+        if self.plan.backs and found.ran:
+            # Wires pass on both sides, so names may stand below the heading of the counts.
+            counts = max([advance(f"{row.count:,}", t, True) for row in found.rows], default=0.0)
+            target -= max(0.0, min(messages - counts, target - 62 * k))
         return [23 * k, max(94 * k, source), 14 * k, max(62 * k, target), messages], right
 
     def _top_ends(self) -> tuple[float, float]:
@@ -265,7 +276,8 @@ class Page:
     def _stack(self, y: float) -> float:
         """Everything from the top to the bottom, beginning at `y`; returns where it ends."""
         s, plan = self.sizes, self.plan
-        y = self._down_to_frame(y)
+        over = overhang(plan, s, self.pitch) - (s.to_caption + s.to_bar + self.bar_over)
+        y = max(self._down_to_frame(y), y + over)
         self.frame_y = y
         self.caption_y = y + s.to_caption
         self.field_y = self.caption_y + s.to_bar

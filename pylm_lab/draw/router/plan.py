@@ -24,6 +24,8 @@ Zone = Literal["top", "side", "bottom"]
 #: More discs than this at the top are drawn as the first three and a stack.
 MOST_WORKERS, FIRST_WORKERS = 6, 3
 MOST_CLIENTS, FIRST_CLIENTS = 3, 2
+#: More than this beside one part are a stack.
+MOST_BESIDE = 3
 
 _ACROSS = {"inbound", "outbound"}
 
@@ -82,6 +84,10 @@ class Run:
     def to_peer(self) -> bool:
         """Messages arrive at the peer."""
         return self.flow != "in"
+
+    def topics(self, group: Group) -> str:
+        """The topics that are worth telling of the group's wires."""
+        return ", ".join(dict.fromkeys(t for wire in self.reaching(group) for t in wire.topics))
 
     def reaching(self, group: Group) -> list[Wire]:
         """The wires that end at one of the group's peers."""
@@ -220,12 +226,12 @@ def _groups(
     return groups
 
 
-def _beside(peers: Sequence[Peer]) -> Group:
-    """Who stands beside a part."""
-    if len(peers) == 1:
-        return Group(peers=tuple(peers), label=peers[0].label)
+def _beside(peers: Sequence[Peer], most: int) -> list[Group]:
+    """Who stands beside a part, from the top."""
+    if len(peers) <= most:
+        return [Group(peers=(peer,), label=peer.label) for peer in peers]
     role = peers[0].role if len({peer.role for peer in peers}) == 1 else "peer"
-    return Group(peers=tuple(peers), label=f"{len(peers):,} {role}s", stack=True)
+    return [Group(peers=tuple(peers), label=f"{len(peers):,} {role}s", stack=True)]
 
 
 def _runs(
@@ -249,7 +255,8 @@ def _runs(
     for run in runs.values():
         if run.zone == "side":
             ids = {wire.peer for wire in run.wires}
-            run.groups = [_beside([peer for peer in found.peers if peer.id in ids])]
+            beside = [peer for peer in found.peers if peer.id in ids]
+            run.groups = _beside(beside, 1 if run.part.id in slots else MOST_BESIDE)
         else:
             run.groups = [group for group in groups if run.reaching(group)]
     for port, (away, lost) in found.astray.items():

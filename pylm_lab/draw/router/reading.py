@@ -7,16 +7,22 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal
 
-from pylm_lab.draw.router.survey import SIDES, Flow, Part, Peer, Row, Survey, Wire, asks
+from pylm_lab.draw.router.survey import SIDES, Flow, Part, Peer, Row, Survey, Wire, asker
 from pylm_lab.draw.router.tally import count
 from pylm_lab.errors import LabError, WiringError
 from pylm_lab.hook import Actor, Port
 from pylm_lab.trace import Trace
+from pylm_lab.wire import READY
 
 __all__ = ["survey"]
+
+#: How the topic of a subscription's echo begins in a trace.
+_ECHO = READY.decode("utf-8", "backslashreplace")
 
 
 def servers(trace: Trace) -> list[str]:
@@ -42,8 +48,10 @@ def choose(trace: Trace, server: str | None) -> str:
     if server is None:
         return names[0]
     if server not in names:
+        near = difflib.get_close_matches(str(server), names, n=1)
         known = ", ".join(repr(name) for name in names)
-        raise WiringError(f"no server {server!r} in this trace: choose one of {known}")
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {known}"
+        raise WiringError(f"no server {server!r} in this trace: {hint}")
     return server
 
 
@@ -91,11 +99,15 @@ def survey(trace: Trace, server: str | None = None) -> Survey:
 
 def _kind(parts: Sequence[Part]) -> str:
     """What a server with these parts is called."""
-    has = {part.kind.removesuffix("Service").removesuffix("Connection") for part in parts}
-    if {"GatewayRouter", "GatewayDealer"} <= has:
+    kinds = [(p.side, p.kind.removesuffix("Service").removesuffix("Connection")) for p in parts]
+    has = {kind for _, kind in kinds}
+    inbound = [kind for side, kind in kinds if side == "inbound"]
+    if {"GatewayRouter", "GatewayDealer"} <= has or "Http" in inbound:
         return "microservice"
     if {"WorkerPull", "WorkerPush"} <= has and has & {"Sub", "Pull"}:
         return "hub" if "Sub" in has else "master"
+    if has - {"Cache"} == {"Sub", "Pub"}:
+        return "pipeline" if len(inbound) == 1 else "sink"
     return "server"
 
 
@@ -112,6 +124,10 @@ def _surroundings(
         for a, b in _joined(trace)
         if a in own and b in ports and ports[b].outer and ports[a].actor != ports[b].actor
     }
+    subscribed: dict[str, dict[str, None]] = defaultdict(dict)
+    for event in trace.events:
+        if event.what == "subscribe" and not event.text.startswith(_ECHO):
+            subscribed[event.port][event.text] = None
     wires: list[Wire] = []
     members: dict[str, dict[str, None]] = defaultdict(dict)
     for a, b in sorted(joined, key=lambda pair: (rank[pair[0]], rank[pair[1]])):
@@ -120,15 +136,27 @@ def _surroundings(
         inner = actor.server == server and actor.role in SIDES
         flow = _flow(port, other)
         # A wire between two parts is told once, by the one that sends or asks.
-        if flow is None or (inner and (flow == "in" or (flow == "both" and not asks(port)))):
+        if flow is None or (
+            inner and (flow == "in" or (flow == "both" and asker(port, other) is not port))
+        ):
             continue
         peer = actor.id if inner else _peer_id(actor)
         if not inner:
             members[peer][actor.id] = None
+        asked = subscribed.get(b if flow == "out" else a, ())
         wires.append(
-            Wire(part=port.actor, port=port, peer=peer, other=other, flow=flow, inner=inner)
+            Wire(
+                part=port.actor,
+                port=port,
+                peer=peer,
+                other=other,
+                flow=flow,
+                inner=inner,
+                topics=_between(actor.server, server, asked),
+            )
         )
     peers: dict[str, Peer] = {}
+    wires += _unrecorded(trace, parts, {wire.port.id for wire in wires}, peers)
     for actor in trace.actors:
         peer = _peer_id(actor)
         if peer in members and peer not in peers:
@@ -141,16 +169,49 @@ def _surroundings(
     return tuple(peers.values()), tuple(wires)
 
 
+def _unrecorded(
+    trace: Trace, parts: Sequence[Part], joined: Collection[str], peers: dict[str, Peer]
+) -> Iterator[Wire]:
+    """Web clients and web workers of which the record knows no more than what a part heard of them.
+
+    They are those at an HTTP port that nobody in the record is linked to, and that has been used.
+    """
+    used = {event.port for event in trace.events if event.what in ("send", "receive", "drop")}
+    for part in parts:
+        for port in part.ports:
+            if port.socket != "HTTP" or port.id in joined or port.id not in used:
+                continue
+            id = f"{port.id} peer"
+            role: Literal["client", "worker"] = "client" if port.binds else "worker"
+            label = "web client" if port.binds else "web worker"
+            peers[id] = Peer(id=id, label=label, role=role, actors=())
+            other = Port(
+                id=f"{id}:http",
+                actor=id,
+                socket="HTTP",
+                binds=not port.binds,
+                outer=True,
+                sends=port.receives,
+                receives=port.sends,
+            )
+            yield Wire(part=part.id, port=port, peer=id, other=other, flow="both")
+
+
+def _between(other: str, server: str, topics: Iterable[str]) -> tuple[str, ...]:
+    """See `Wire.topics`; `other` is empty where the peer is no server."""
+    return tuple(topic for topic in topics if other and topic not in ("", server, other))
+
+
 def _peer_id(actor: Actor) -> str:
     return f"server {actor.server}" if actor.server else actor.id
 
 
 def _flow(port: Port, other: Port) -> Flow | None:
     """Which way messages cross between two ports; None where none can."""
-    if asks(port) or asks(other):
+    if asker(port, other) is not None:
         return "both"
-    gives = port.sends == "message" and other.receives != "credit"
-    takes = other.sends == "message" and port.receives != "credit"
+    gives = port.sends == "message" and other.receives not in ("", "credit")
+    takes = other.sends == "message" and port.receives not in ("", "credit")
     if gives and takes:
         return "both"
     return "out" if gives else "in" if takes else None

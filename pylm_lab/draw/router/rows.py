@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from pylm_lab.draw.router.beside import reaches
 from pylm_lab.draw.router.plan import Plan
 from pylm_lab.draw.style import Sizes
 
@@ -25,13 +26,12 @@ def pitch(plan: Plan, s: Sizes) -> float:
         hooked = down > 0 or up > 0
         least = max(least, down + up + (2 * s.badge_r + 10 if hooked else RIGHT_SPREAD))
     for column in plan.columns:
-        place = {part.id: n for n, part in enumerate(column)}
-        sides = {place[run.part.id]: run for run in plan.into("side") if run.part.id in place}
-        for n, run in sides.items():
-            # A name below a peer, above the next: a message at rest, or a loss.
-            if n - 1 in sides:
-                over = s.pill_h + 8 if run.lost else 10 - 0.05 * s.worker_r
-                least = max(least, 2 * s.worker_r + 1.5 * s.program + over)
+        for above, below in pairwise(reaches(plan, s, column)):
+            if above is not None and below is not None:
+                least = max(least, above[1] + below[0])
+            elif above is not None or below is not None:
+                # A lane may end at the other part.
+                least = max(least, 12 + (above[1] if above else below[0] if below else 0))
     return least
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pylm_lab.hook import Port
 
-__all__ = ["SIDES", "Flow", "Part", "Peer", "Row", "Side", "Survey", "Wire", "asks", "socket_name"]
+__all__ = ["SIDES", "Flow", "Part", "Peer", "Row", "Side", "Survey", "Wire", "asker", "socket_name"]
 
 Flow = Literal["in", "out", "both"]
 Side = Literal["inbound", "outbound", "bypass"]
@@ -24,9 +24,22 @@ def socket_name(port: Port) -> str:
     return _SHOWN.get(port.socket, port.socket)
 
 
-def asks(port: Port) -> bool:
+def _asks(port: Port) -> bool:
     """Whether the port sends something to get an answer."""
     return bool(port.sends) and port.receives == "answer"
+
+
+def asker(port: Port, other: Port) -> Port | None:
+    """Which of two joined ports asks the other; None if neither does.
+
+    Where messages go both ways, as at a gateway, it is the one that connects.
+    """
+    for one in (port, other):
+        if _asks(one):
+            return one
+    if all(one.sends == one.receives == "message" for one in (port, other)):
+        return other if port.binds else port
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +69,9 @@ class Part:
 class Peer:
     """Another program: a worker, a client, or another server with all its parts.
 
-    `count` is what it received of the drawn server; where nothing reaches it, what it sent; else
-    how often it asked or was asked.
+    One that the record does not know, as curl, has no `actors`. `count` is what it received
+    of the drawn server; where nothing reaches it, what it sent; else how often it asked or was
+    asked.
     """
 
     id: str
@@ -74,7 +88,8 @@ class Wire:
     `flow` is seen from the server, `other` is the peer's port. `inner` marks a wire between two
     parts of the server that does not touch the router; the peer is then the other part. `lost` and
     `waiting` (on the way) are among `count`; `answers` came back. `doubled` were received once more
-    than they were sent, and are not among them.
+    than they were sent, and are not among them. `topics` are those that one server subscribed to at
+    another, but for their names: under its own a server publishes unless told otherwise.
     """
 
     part: str
@@ -88,18 +103,30 @@ class Wire:
     waiting: int = 0
     answers: int = 0
     doubled: int = 0
+    topics: tuple[str, ...] = ()
 
     @property
     def asked(self) -> bool:
         """The peer asks and the part answers."""
-        return asks(self.other)
+        return asker(self.port, self.other) is self.other
+
+    def carries(self, port: str) -> bool:
+        """Whether messages go along it from the port of this id, which is at one of its ends."""
+        return self.flow == "both" or (port == self.port.id) is (self.flow == "out")
+
+    def is_answer(self, hop: tuple[str, str]) -> bool:
+        """Whether what goes from one port (or from nobody knows where) to the other answers."""
+        if self.flow != "both":
+            return False
+        asking, asked = (self.other, self.port) if self.asked else (self.port, self.other)
+        return hop[0] == asked.id or hop[1] == asking.id
 
     @property
     def pair(self) -> str:
         """`PUSH → PULL`, in the direction of the message; `REQ ⇄ REP` for question and answer."""
         mine, theirs = socket_name(self.port), socket_name(self.other)
         if self.flow == "both":
-            if asks(self.other):
+            if self.asked:
                 mine, theirs = theirs, mine
             return mine if mine == theirs else f"{mine} ⇄ {theirs}"
         return f"{theirs} → {mine}" if self.flow == "in" else f"{mine} → {theirs}"

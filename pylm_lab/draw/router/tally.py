@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 
 from pylm_lab.draw.router.survey import Peer, Survey, Wire
 from pylm_lab.trace import Hop, Trace
@@ -26,6 +27,7 @@ def count(trace: Trace, found: Survey) -> None:
         by_port[each.port.id].append(each)
         by_port[each.other.id].append(each)
     stopped = {event.actor for event in events if event.what in ("stop", "fail")}
+    unrecorded = _count_unrecorded(trace, found)
     came_from: dict[str, str] = {}
     for hop in trace.hops:
         if hop.received in trace.faults.doubled:
@@ -47,19 +49,23 @@ def count(trace: Trace, found: Survey) -> None:
                 found.losses[hop.link] = found.losses.get(hop.link, 0) + 1
             _count_row(found, hop, gone, came_from)
             continue
+        if events[hop.begins].port in unrecorded:
+            continue
         start = "" if hop.sent is None else events[hop.sent].port
         end = "" if hop.received is None else events[hop.received].port
         if hop.sent is None and hop.received is None and hop.dropped is not None:
             start = events[hop.dropped].port
         wire = by_ends.get((start, end)) or by_ends.get((end, start))
-        wires = [] if wire or end else by_port[start]
+        wires = [] if wire or end else [each for each in by_port[start] if each.carries(start)]
         if hop.target:
             wires = [w for w in wires if hop.target in (w.part, w.other.actor)]
         if len(wires) == 1:
             wire = wires[0]
         link = hop.link
         if wire is not None:
-            wire.count += 1
+            back = wire.is_answer((start, end))
+            wire.count += not back
+            wire.answers += back and not gone and bool(end)
             wire.lost += gone
             wire.waiting += not gone and not end
             # Where the sender is known, its only receiver is too.
@@ -73,6 +79,26 @@ def count(trace: Trace, found: Survey) -> None:
         Peer(id=p.id, label=p.label, role=p.role, actors=p.actors, count=_peer_count(found, p.id))
         for p in found.peers
     )
+
+
+def _count_unrecorded(trace: Trace, found: Survey) -> Collection[str]:
+    """Count what crossed wires whose other end is not in the record; returns their ports' ids."""
+    unknown = {peer.id for peer in found.peers if not peer.actors}
+    wires = {wire.port.id: wire for wire in found.wires if wire.peer in unknown}
+    for event in trace.events:
+        wire = wires.get(event.port)
+        if wire is None or not event.kind:
+            continue
+        if event.what == "drop":
+            if event.kind == wire.port.sends:
+                wire.lost += 1
+                link = wire.part, wire.peer
+                found.losses[link] = found.losses.get(link, 0) + 1
+        elif (event.what == "receive") is wire.asked:
+            wire.count += 1
+        else:
+            wire.answers += 1
+    return wires
 
 
 def _gone(hop: Hop, stopped: set[str]) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal
 from pylm_lab.draw.metrics import clean
 from pylm_lab.draw.scene import Link
 from pylm_lab.draw.story.clues import Blocking, Neighbours, credits, stalls
+from pylm_lab.draw.story.past import Past, names_server
 from pylm_lab.hook import FaultKind, Kind, Route
 from pylm_lab.trace import Event, Hop, Trace
 from pylm_lab.trace.facts import Blame
@@ -21,6 +22,8 @@ __all__ = ["Evidence", "FaultSeen", "Known", "names"]
 
 #: Characters of a topic, a value or a cause that a sentence quotes.
 QUOTE = 48
+#: What a web worker and a web client are called that have no name of their own.
+WEB = {"web worker": "the web worker", "web client": "the web client"}
 _PUBLISHERS = ("PUB", "XPUB")
 
 
@@ -33,7 +36,11 @@ class Evidence:
     that decided, and `routed` says whether its server has rows at all. `peers` counts those who may
     receive from a PUSH socket, `turn` says that it dealt in rounds. `other_end` names the only
     possible receivers of what was lost. `cause` is that of a loss, or of the receiver's giving up.
-    `again` says why it is received once more than it was sent.
+    `again` says why it is received once more than it was sent. `unrecorded` says who is at the
+    other end of an HTTP port, where the record does not know; `returns`, that the target gave this
+    very message to the source before; `own_name`, that the topic is the source's server's name.
+    `ran` is the function that its server ran on it in this part, and `changed` says that the part
+    made another payload of it; `answers` is what an HTTP answer answers, `message 3`.
     `worth` counts what a credit acknowledges; `unacknowledged` is not 0 if the source may not take
     more after this hop and something waits for it. `waits` says who stands still until the target
     of a blocking part answers.
@@ -63,6 +70,13 @@ class Evidence:
     again: str = ""
     text: str = ""
     function: str = ""
+    over_http: bool = False
+    unrecorded: Literal["", "client", "worker"] = ""
+    returns: bool = False
+    own_name: bool = False
+    ran: str = ""
+    changed: bool = False
+    answers: str = ""
     worth: int = 0
     unacknowledged: int = 0
     waits: Literal["", "part", "server"] = ""
@@ -100,6 +114,7 @@ class Known:
         self._giver: dict[Link, str] = {}
         self._decided: dict[int, Route | None] = {}
         self._turn = False
+        self._past = Past(trace)
 
     def name(self, actor: str) -> str:
         """What sentences call an actor."""
@@ -132,10 +147,13 @@ class Known:
             return False
         if hop.dropped is not None:
             return True
+        if self._trace.events[hop.begins].port in self._past.unrecorded:
+            return False
         return hop.source in self._stopped and (not hop.target or hop.target in self._stopped)
 
     def begin(self, hop: Hop) -> None:
         """A hop begins; comes before anything else is asked of it, once for hops sent as one."""
+        self._past.begin(hop)
         event = self._trace.events[hop.begins]
         if event.message and event.parent:
             self._parents.setdefault(event.message, event.parent)
@@ -164,6 +182,11 @@ class Known:
         end = hop.dropped if hop.received is None else hop.received
         event = None if end is None else self._trace.events[end]
         return event.port if event and event.actor == hop.target else ""
+
+    def unrecorded(self, hop: Hop) -> str:
+        """What a scene calls who is at the other end of an HTTP port, where the record doesn't."""
+        port = self._trace.events[hop.begins].port
+        return f"{port} peer" if port in self._past.unrecorded else ""
 
     def row(self, hop: Hop) -> Route | None:
         """The row of the routing table that decided where the router sent it."""
@@ -217,6 +240,13 @@ class Known:
             again=self._again(hop),
             text=clean(event.excerpt, QUOTE),
             function=clean(event.function, QUOTE),
+            over_http=port is not None and port.socket == "HTTP",
+            unrecorded=self._past.unrecorded.get(event.port, ""),
+            returns=self._past.returns,
+            own_name=names_server(event.topic, self.server(hop.source)),
+            ran=clean(self._past.ran, QUOTE),
+            changed=self._past.changed,
+            answers=self._message("message", self._past.answers) if self._past.answers else "",
             worth=self._worth.get(hop.begins, 0),
             unacknowledged=stall.unacknowledged if stall and queued else 0,
             waits=self._waits(hop),
@@ -281,6 +311,7 @@ class Known:
 def names(trace: Trace) -> dict[str, str]:
     """What sentences call each actor: its label, and routers *the router* (of their server)."""
     names = {id: clean(label, QUOTE) for id, label in trace.labels.items()}
+    names = {id: WEB.get(name, name) for id, name in names.items()}
     routers = [actor for actor in trace.actors if actor.role == "router"]
     for router in routers:
         alone = len(routers) == 1

@@ -22,8 +22,9 @@ _ITSELF = {"stop": "is stopped", "crash": "crashes", "part": "is cut off"}
 
 def title(number: str, seen: Evidence) -> str:
     """A few words for a list: `3: Pull → router`."""
-    source = seen.source.removeprefix("the ") or "?"
-    target = "lost" if seen.lost else seen.target.removeprefix("the ") or "?"
+    unknown = f"web {seen.unrecorded}" if seen.unrecorded else "?"
+    source = seen.source.removeprefix("the ") or unknown
+    target = "lost" if seen.lost else seen.target.removeprefix("the ") or unknown
     return f"{number}: {source} → {target}" if number else f"{source} → {target}"
 
 
@@ -33,6 +34,8 @@ def tell(seen: Evidence) -> str:
         text = _lost(seen)
     elif seen.again:
         text = f"{seen.target} takes {seen.message} once more: {seen.again}."
+    elif seen.unrecorded:
+        text = _unrecorded(seen)
     elif not seen.source:
         text = f"{seen.target} takes {seen.message}; the record does not show who sent it."
     elif seen.kind == "message" and not seen.target and seen.socket not in ("PUB", "XPUB"):
@@ -78,6 +81,23 @@ def _lost(seen: Evidence) -> str:
     return f"{seen.message} is lost {where}{_because(seen)}."
 
 
+def _unrecorded(seen: Evidence) -> str:
+    """A hop between an HTTP port and somebody of whom the record knows nothing else."""
+    who = f"a web {seen.unrecorded}"
+    if seen.kind == "answer":
+        return f"{seen.source or who} answers {seen.target or who}."
+    if seen.source:
+        return f"{seen.source} gives {seen.message} to {who} over HTTP.{_waits(seen, who)}"
+    return f"{seen.target} takes {seen.message} from {who} over HTTP."
+
+
+def _waits(seen: Evidence, whom: str) -> str:
+    if not seen.waits:
+        return ""
+    whole = "The whole server waits: " if seen.waits == "server" else ""
+    return f" {whole}{seen.source} blocks until {whom.replace('a web', 'the web')} answers."
+
+
 def _unseen(seen: Evidence) -> str:
     whom = f" to one of its {seen.peers} peers" if seen.peers > 1 else ""
     return (
@@ -95,16 +115,14 @@ def _message(seen: Evidence) -> str:
         return _hand_over(seen)
     if seen.source_role == "worker":
         return _hand_back(seen)
+    how = " over HTTP" if seen.over_http else ""
     if seen.source_role == "client":
-        return f"{seen.source} {_makes(seen)}sends {_it(seen)} to {seen.target}."
-    text = f"{seen.source} {_makes(seen)}gives {_it(seen)} to {seen.target}"
+        return f"{seen.source} {_makes(seen)}sends {_it(seen)} to {seen.target}{how}."
+    back = " back" if seen.returns else ""
+    text = f"{seen.source} {_makes(seen)}gives {_it(seen)}{back} to {seen.target}{how}"
     if seen.turn:
         text += f": {seen.socket} deals in rounds, and it is {seen.target}'s turn"
-    text += "."
-    if seen.waits:
-        whole = "The whole server waits: " if seen.waits == "server" else ""
-        text += f" {whole}{seen.source} blocks until {seen.target} answers."
-    return text
+    return f"{text}.{_waits(seen, seen.target)}"
 
 
 def _hand_over(seen: Evidence) -> str:
@@ -140,9 +158,14 @@ def _route(seen: Evidence) -> str:
 
 def _publish(seen: Evidence) -> str:
     text = f"{seen.source} {_makes(seen)}publishes {_it(seen)}"
+    if not seen.made_of and (seen.ran or seen.changed):
+        does = f"runs {seen.ran} on" if seen.ran else "changes"
+        text = f"{seen.source} {does} {seen.message} and publishes it"
     if seen.own_topic:
         return f"{text} under its client's id; only that client has subscribed to it."
-    if seen.topic:
+    if seen.own_name:
+        text += " under its server's name"
+    elif seen.topic:
         text += f" under the topic {seen.topic}"
     if seen.subscribers == 0 and not seen.arrives:
         return f"{text}; nobody has subscribed to it."
@@ -174,6 +197,10 @@ def _request(seen: Evidence) -> str:
 
 
 def _answer(seen: Evidence) -> str:
+    if seen.over_http:
+        works = f"works on {seen.answers} and " if seen.answers else ""
+        works = works if seen.source_role == "worker" else ""
+        return f"{seen.source} {works}answers {seen.target}."
     return f"{seen.source} answers {seen.target or 'its asker'}: {seen.text or 'nothing'}."
 
 
@@ -210,5 +237,6 @@ def _capital(text: str, seen: Evidence) -> str:
     ours = [seen.message]
     ours += [seen.source] if seen.source_role == "router" else []
     ours += [seen.target] if seen.target_role == "router" else []
+    ours += ["the web", "a web"]
     opens = any(text == words or text.startswith(f"{words} ") for words in ours)
     return text[:1].upper() + text[1:] if opens else text

@@ -20,7 +20,7 @@ from pylm_lab.draw.story.clues import departures, stalls
 from pylm_lab.draw.story.evidence import Known
 from pylm_lab.draw.story.piles import Piles, fit, named, short
 from pylm_lab.draw.story.step import HeldBack, Step
-from pylm_lab.hook import Kind
+from pylm_lab.hook import Kind, Port
 from pylm_lab.trace import Event, Hop, Trace
 from pylm_lab.trace.faults import DROPS, HOLDS
 
@@ -62,8 +62,9 @@ class _Walk:
         self.server = server
         self.faults = faults
         self.known = Known(trace)
-        self.takes = {port.actor for port in trace.ports if port.receives == "message"}
-        self.gives = {port.actor for port in trace.ports if port.sends == "message"}
+        here = [port for port in trace.ports if self._is_here(port)]
+        self.takes = {port.actor for port in here if port.receives == "message"}
+        self.gives = {port.actor for port in here if port.sends == "message"}
         self.index = 0
         self.told: dict[str, int] = {}
         # Who says that it starts; a client that is called by the main program does not.
@@ -116,6 +117,13 @@ class _Walk:
                 if self.held_back.pop(arrives[n], None):
                     self.delayed = tuple(self.held_back.values())
                 self._arrived(hops[arrives[n]], n)
+
+    def _is_here(self, port: Port) -> bool:
+        """The port is at a link of the server that is told of, if it is one only."""
+        if self.server is None or self.known.server(port.actor) == self.server:
+            return True
+        peers = self.trace.links.peers(port.id)
+        return any(self.known.server(peer.actor) == self.server for peer in peers)
 
     def _touches(self, hop: Hop) -> bool:
         if self.server is None:
@@ -202,13 +210,18 @@ class _Walk:
         gives, takes = hop.source in self.gives, hop.source in self.takes
         if not takes and hop.kind == ("message" if gives else "request"):
             keys.append((hop.source, ""))
+        if hop.kind == "message" and self.known.unrecorded(hop):
+            keys.append((self.known.unrecorded(hop), ""))
         return keys
 
     def _by_arriving(self, hop: Hop) -> list[Link]:
         """The counts to which it adds as it is taken."""
         gives, takes = hop.target in self.gives, hop.target in self.takes
         counts = (takes or not gives) and hop.kind == ("message" if takes else "request")
-        return [(hop.target, "")] if counts and self._touches(hop) else []
+        keys = [(hop.target, "")] if counts and self._touches(hop) else []
+        if hop.kind == "message" and not hop.source and self.known.unrecorded(hop):
+            keys.append((self.known.unrecorded(hop), ""))
+        return keys
 
     def _adds(self, hop: Hop) -> tuple[Link, ...]:
         arrives = [] if hop.received is None else self._by_arriving(hop)
@@ -231,7 +244,10 @@ class _Walk:
         row = self.known.row(hop)
         number = self.known.number(hop.message)
         seen = self.known.evidence(hop, queued=hop.source in self.waiting.shown)
+        if seen.waits and seen.over_http:
+            self.asks[hop.source] = hop.target
         index, previous = self._next(hop.message)
+        unrecorded = self.known.unrecorded(hop)
         return Step(
             index=index,
             hop=position,
@@ -239,12 +255,12 @@ class _Walk:
             kind=hop.kind,
             message=hop.message,
             number=number,
-            source=hop.source,
-            target=hop.target,
+            source=hop.source or unrecorded,
+            target=hop.target or unrecorded,
             row=self._row(hop),
             row_number=row.number if row else 0,
             lost=self.known.lost(hop),
-            arrives=hop.received is not None,
+            arrives=hop.received is not None or (bool(unrecorded) and not self.known.lost(hop)),
             previous=previous,
             title=sentence.title(number, seen),
             sentence=sentence.tell(seen),

@@ -1,0 +1,1 @@
+"""Workers and clients that speak HTTP: behind any WSGI server, and in front of a gateway."""
