@@ -141,7 +141,7 @@ class Client(Subscriber):
 
     def _look_up(self, key: str) -> str:
         """What the server says of itself, which no session changes; empty if it says nothing."""
-        return self._ask("get", key).decode()
+        return self._text("get", key)
 
     @property
     def uuid(self) -> str:

@@ -209,7 +209,7 @@ class Functions:
         trace = error.__traceback__
         trace = trace and trace.tb_next  # the first frame is ours
         self.logger.error(
-            "%s: %s failed", self.id, _short(step), exc_info=(type(error), error, trace)
+            "%s: %s failed", self.id, _visible(_short(step)), exc_info=(type(error), error, trace)
         )
         return self._tell(message, step, type(error).__name__, _text(error), _line(trace, function))
 
@@ -284,6 +284,11 @@ def _gives_several(result: object) -> bool:
 def _short(name: str) -> str:
     """A name out of a message, which may be of any length."""
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+
+
+def _visible(name: str) -> str:
+    """A name for the log; what would act on a terminal as the escapes that Python writes."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _text(error: BaseException) -> str:

@@ -20,11 +20,24 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Actor", "Decision", "FaultKind", "Hook", "Hooks", "Kind", "Port", "Route"]
+__all__ = [
+    "GAVE_NOTHING",
+    "Actor",
+    "Decision",
+    "FaultKind",
+    "Hook",
+    "Hooks",
+    "Kind",
+    "Port",
+    "Route",
+]
 
 #: What a frame sequence is to its link: a PALM message on its way; a credit (an acknowledgement
 #: inside a server); a request and its answer (REQ and REP); a subscription's echo.
 Kind = Literal["message", "credit", "request", "answer", "ready"]
+
+#: The cause of a drop where nothing was to come of a message: a function of the user's gave none.
+GAVE_NOTHING = "its function gave nothing for it"
 
 #: What can be done to a message or to an actor on purpose; see `pylm_lab.faults`.
 FaultKind = Literal["drop", "delay", "duplicate", "reorder", "corrupt", "stop", "crash", "part"]

@@ -31,8 +31,9 @@ class Subscriber(CacheUser):
             self._ask_for(asked, subscribe=True)
         try:
             missing = len(self.sub.addresses)
+            until = self.seconds() + ECHO_SECONDS  # whatever else comes meanwhile
             while missing:
-                frames = self.next((self.sub,), None, ECHO_SECONDS)[1]
+                frames = self.next((self.sub,), None, max(0.0, until - self.seconds()))[1]
                 if frames[0] == READY + topic:
                     missing -= 1
                 else:

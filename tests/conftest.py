@@ -8,6 +8,7 @@ start. An editable install, or none, puts the tree on the path. `pytest` says wh
 from __future__ import annotations
 
 import filecmp
+import gc
 import importlib.metadata
 import os
 import signal
@@ -158,6 +159,21 @@ def _stacks() -> str:
         f"thread {names.get(ident, ident)!r}:\n{''.join(traceback.format_stack(frame))}"
         for ident, frame in sys._current_frames().items()
     )
+
+
+# ----------------------------------------------------------------------- what stays is not searched
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After each file, let the garbage collector forget what stays: modules, reports, caches.
+
+    Many tests collect garbage, and so does every look for a leak. With all that a whole run has
+    piled up, that took most of the time of some, and held the threads up that they waited for.
+    """
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 # ------------------------------------------------------------------------------------ nothing leaks

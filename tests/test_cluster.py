@@ -34,8 +34,8 @@ def ten(client: lab.Client) -> list[bytes]:
 
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
 @pytest.mark.timeout(120)
-def test_free_running_nothing_is_lost_doubled_or_mixed_up(transport: str) -> None:
-    for _ in range(20):
+def test_free_running_nothing_is_lost_doubled_or_mixed_up(transport: str, scale: int) -> None:
+    for _ in range(5 * scale):
         with lab.Cluster(transport=transport) as cluster:  # type: ignore[arg-type]
             cluster.add(lab.Master("server"))
             for position in range(4):

@@ -60,10 +60,21 @@ class BypassInbound(_Bypass):
         """Override it: what to do with a message, and what to answer if its pair expects that."""
         return b""
 
+    def _handled(self, data: bytes) -> bytes:
+        """What `handle` answers; an error in it is that message's trouble: no answer."""
+        try:
+            answer = self.handle(data)
+            if not isinstance(answer, bytes):
+                raise TypeError(f"it returned {type(answer).__name__}, not bytes")
+        except (Exception, SystemExit):
+            self.logger.exception("%s: handle failed", self.id)
+            return b""
+        return answer
+
     def run(self) -> None:
         answer: bytes | None = None
         for _ in range(self.messages):
-            answer = self.handle(self.recv(answer))
+            answer = self._handled(self.recv(answer))
         if answer is not None and self.reply:
             self.listen_to.send(answer)
 

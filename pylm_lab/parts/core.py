@@ -142,7 +142,7 @@ class Inbound(Part):
                 if self.reply:
                     if message is not None:
                         self._wait_for_credit()
-                    self.emit(listen_to, [self.reply_feedback()])
+                    self.emit(listen_to, [self.gives_feedback(self._feedback)])
 
     def _read(self, frames: list[bytes]) -> PalmMessage | None:
         message = read(self.listen_to, frames)
@@ -199,7 +199,7 @@ class Inbound(Part):
         self._feedback = ACK if self.counted else frames[-1]
         if self._listens:
             for _ in range(count):
-                self.handle_feedback(self._feedback)
+                self.hears_feedback(self._feedback)
 
     def handle_feedback(self, message_data: bytes) -> None:
         """Override it to see what the router answers: once for each message."""
@@ -325,7 +325,7 @@ class Outbound(Part):
                     self.hand_out([frames[-1]])
                 done += 1
                 if quantum == 1:
-                    self.emit(broker, [b"", self.reply_feedback()])
+                    self.emit(broker, [b"", self.gives_feedback(self._feedback)])
                 elif done == quantum:
                     done = 0
                     self.emit(broker, [b"", str(quantum).encode()])
@@ -344,7 +344,7 @@ class Outbound(Part):
         self.emit(self.listen_to, frames)
         if self.reply:
             self._feedback = self.answer(self.timeout)[-1]
-            self.handle_feedback(self._feedback)
+            self.hears_feedback(self._feedback)
 
     def handle_feedback(self, message_data: bytes) -> None:
         """Override it to see what the pair answers."""

@@ -34,7 +34,7 @@ __all__ = [
 
 
 class PartFunctions(TypedDict, total=False):
-    """PartFunctions that may be passed to a part, in place of its methods."""
+    """Functions that may be passed to a part, in place of its methods."""
 
     scatter: Callable[[PalmMessage], Iterable[PalmMessage] | None] | None
     handle_feedback: Callable[[bytes], None] | None
@@ -42,7 +42,7 @@ class PartFunctions(TypedDict, total=False):
 
 
 class PubFunctions(PartFunctions, total=False):
-    """PartFunctions that may be passed to a part that publishes, in place of its methods."""
+    """Functions that may be passed to a part that publishes, in place of its methods."""
 
     handle_stream: Callable[[PalmMessage], tuple[str, PalmMessage]] | None
 
@@ -174,6 +174,34 @@ class Part(Actor):
                 "timeout=, or None, waits on"
             ) from error
 
+    def hears_feedback(self, data: bytes) -> None:
+        """Let `handle_feedback` see it; an error in it is told, and changes nothing."""
+        try:
+            self.handle_feedback(data)
+        except (Exception, SystemExit):
+            self.logger.exception("%s: handle_feedback failed", self.id)
+
+    def gives_feedback(self, otherwise: bytes) -> bytes:
+        """What `reply_feedback` says; an error in it is told, and it is what was to be otherwise.
+
+        A pair, or the router, waits for it.
+        """
+        try:
+            data = self.reply_feedback()
+            if not isinstance(data, bytes):
+                raise TypeError(f"it returned {type(data).__name__}, not bytes")
+        except (Exception, SystemExit):
+            self.logger.exception("%s: reply_feedback failed", self.id)
+            return otherwise
+        return data
+
+    def handle_feedback(self, message_data: bytes) -> None:
+        """Override it, or pass it, to see what is answered."""
+
+    def reply_feedback(self) -> bytes:
+        """Override it, or pass it, to say what is answered."""
+        raise NotImplementedError
+
     @property
     def source(self) -> Port:
         """The port at which the messages come that it hands on."""
@@ -181,10 +209,12 @@ class Part(Actor):
 
     def scattered(self, message: PalmMessage, frames: list[bytes]) -> Iterator[PalmMessage]:
         """What `scatter` makes of a message; an error in it is that message's trouble."""
+        gave = False
         try:
             for one in self.scatter(message) or ():
                 if one is None:
                     continue
+                gave = True
                 if not isinstance(one, PalmMessage):
                     raise TypeError(f"it gave {type(one).__name__}, not a message")
                 yield one
@@ -193,6 +223,9 @@ class Part(Actor):
             name = getattr(self.scatter, "__name__", "scatter")
             self.logger.exception("%s: %s failed", self.id, name)
             self.source.drop(frames, f"{name} failed: {type(error).__name__}: {error}")
+            return
+        if not gave:
+            self.source.drop(frames, hook.GAVE_NOTHING)
 
     def scatter(self, message: PalmMessage) -> Iterable[PalmMessage]:
         """Override it, or pass it, to make none, one or many messages out of one."""

@@ -17,6 +17,7 @@ from pylm_lab.parts.core import Outbound
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.part import PubFunctions, unreadable
 from pylm_lab.port import Port
+from pylm_lab.schedule import Stopped
 from pylm_lab.wire import READY
 
 __all__ = ["PubService"]
@@ -29,6 +30,10 @@ HOLD_SECONDS = 1.0
 HOLD_MESSAGES = 1000
 #: Topics that a publisher remembers to have been subscribed to; the oldest is forgotten first.
 KNOWN_TOPICS = 10_000
+#: Bytes of the longest topic that somebody can subscribe to: names and ids are much shorter.
+LONGEST_TOPIC = 65_536
+#: Seconds that a client's answer waits for room, while the client takes nothing.
+STUCK_SECONDS = 5.0
 #: The largest stage that a message can have.
 LAST = (1 << 63) - 1
 
@@ -53,6 +58,10 @@ class PubService(Outbound):
     A topic that is no client's may have several subscribers: with `subscribers=2`, as for a tee,
     the first messages under it wait until two are there, and so does the echo. When the second is
     over they go to whoever is there.
+
+    It drops nothing because a subscriber is slow: it waits until there is room. Only what is for a
+    client that has taken nothing for five seconds is dropped, as long as it takes nothing, since
+    all others wait meanwhile; not so in a controlled run.
 
     Args:
         pipelined: the next one down the pipeline subscribes, not the client.
@@ -110,6 +119,8 @@ class PubService(Outbound):
         #: Topics whose subscribers want to know when it is ready, which it is not yet.
         self._unready: dict[bytes, None] = {}
         self._held: deque[_Held] = deque()
+        #: Topics of clients that had no room for a message, and have not taken one since.
+        self._stuck: dict[bytes, None] = {}
 
     def run(self) -> None:
         try:
@@ -121,6 +132,7 @@ class PubService(Outbound):
         self._topics.clear()
         self._known.clear()
         self._unready.clear()
+        self._stuck.clear()
         self._streams = self.overrides("handle_stream")
         self.listen_to.open(self.context, xpub_verboser=1, xpub_nodrop=1)
         self.broker.open(self.context, routing_id=self.name.encode())
@@ -150,11 +162,16 @@ class PubService(Outbound):
         if not subscribed and frames[0][:1] != b"\0":  # an XSUB may send anything
             self.logger.error("%s: %d bytes are no subscription", self.id, len(frames[0]))
             return
+        if len(topic) > LONGEST_TOPIC:
+            if subscribed:
+                self.logger.error("%s: %d bytes are too long a topic", self.id, len(topic))
+            return
         self.hooks.subscription_seen(port.declared, topic, subscribed, self.moment())
         self._topics[topic] += 1 if subscribed else -1
         if self._topics[topic] <= 0:
             del self._topics[topic]
             self._unready.pop(topic.removeprefix(READY), None)
+            self._stuck.pop(topic, None)
         if not subscribed:
             return
         if topic.startswith(READY):
@@ -185,6 +202,44 @@ class PubService(Outbound):
                     self._held.append(one)
         finally:
             self._held.extend(held)
+
+    def emit(self, port: Port, frames: list[bytes]) -> None:
+        # A client that reads no more holds up all others, but not for ever. The next one down a
+        # pipeline may be as slow as it likes; and under a gate who waits for whom is to be seen.
+        if port is not self.listen_to or self.gate is not None or not self._is_for_client(frames):
+            super().emit(port, frames)
+            return
+        topic = frames[0]
+        try:
+            if topic in self._stuck:
+                port.put(frames, onward=self.onward)
+                del self._stuck[topic]
+            else:
+                self._emit_in_time(port, frames)
+        except (zmq.Again, NoAnswer) as error:
+            if isinstance(error, NoAnswer):
+                self._stuck[topic] = None
+                self.logger.error(
+                    "%s: whoever subscribed to %r takes nothing: what comes for it is dropped",
+                    self.id,
+                    topic.decode(errors="backslashreplace"),
+                )
+            port.drop(frames, f"its subscriber took nothing for {STUCK_SECONDS:g} s")
+
+    def _emit_in_time(self, port: Port, frames: list[bytes]) -> None:
+        """`emit`, or NoAnswer when there was no room for too long."""
+        try:
+            port.put(frames, onward=self.onward)
+        except zmq.Again:
+            try:
+                self.next((), (port, frames), STUCK_SECONDS)
+            except Stopped:
+                port.drop(frames, f"{self.name} was stopped before it could be sent")
+                raise
+
+    def _is_for_client(self, frames: list[bytes]) -> bool:
+        """Under this topic only a client reads."""
+        return not (self.pipelined or self._streams)
 
     def pass_on(self, batch: list[list[bytes]]) -> None:
         parse, own, topics = PalmMessage.FromString, self.server_name.encode(), self._topics

@@ -72,7 +72,7 @@ class Router(Actor):
         self.inbound_address = inbound_address
         self.outbound_address = outbound_address
         self.cache = cache
-        self.messages = messages
+        self.messages = count("messages", messages, "how many messages to end after", least=0)
         self.window = 1 if lockstep else window
         self.lockstep = lockstep
         self.hold = hold

@@ -274,7 +274,11 @@ class BaseMaster:
     """What a master's user may override: how messages are split, joined and addressed."""
 
     def change_payload(self, message: PalmMessage, new_payload: bytes) -> PalmMessage:
-        """Put another payload into the message; returns the message."""
+        """Put another payload into the message; returns the message.
+
+        That a function has failed stays told: where the new payload makes up for that, say
+        `message.ClearField("error")`.
+        """
         message.payload = new_payload
         return message
 
@@ -288,4 +292,6 @@ class BaseMaster:
 
     def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
         """Say under which topic an answer is published, and as what."""
-        return message.client, message
+        parts = getattr(self, "outbound_components", {}).values()
+        pub = next((part for part in parts if isinstance(part, PubService)), None)
+        return (message.client, message) if pub is None else PubService.handle_stream(pub, message)

@@ -16,6 +16,7 @@ from pylm_lab.parts.http.service import HttpService
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.part import PartFunctions
 from pylm_lab.parts.publishing import PubService
+from pylm_lab.persistence.kv import DictDB
 from pylm_lab.port import Port
 
 __all__ = [
@@ -166,7 +167,14 @@ class CacheService(RepBypassService):
     is not looked at). `set` takes the key in `cache` (a new one if empty) and the value in
     `payload`, and answers the key; `get` and `delete` take the key in `payload` and answer the
     value and the key. Whatever can't be done is answered with nothing, and logged.
+
+    Made by hand and given no `cache`, it has one of its own.
     """
+
+    def open_ports(self) -> None:
+        if self.cache is None:
+            self.cache = DictDB()
+        super().open_ports()
 
     def handle(self, data: bytes) -> bytes:
         try:

@@ -84,9 +84,13 @@ class FunctionServer(Functions, ServerTemplate, machinery=True):
 
     def waiting(self) -> list[Wait]:
         """Who of its actors waits; also Pub for a function to return."""
+        pub = self.outbound_components["Pub"].id
+        # Asked first: what begins meanwhile is no second wait of Pub.
+        works = self.working(pub)
         found = super().waiting()
-        works = self.working(self.outbound_components["Pub"].id)
-        return found if works is None else [*found, works]
+        if works is None or any(wait.actor == pub for wait in found):
+            return found
+        return [*found, works]
 
 
 class Server(FunctionServer, machinery=True):

@@ -12,6 +12,7 @@ from pylm_lab.actor import Actor
 from pylm_lab.arguments import count
 from pylm_lab.errors import NoAnswer, PayloadError, WiringError
 from pylm_lab.functions import Functions
+from pylm_lab.hook import GAVE_NOTHING
 from pylm_lab.loop import Wait
 from pylm_lab.parts.core import read, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
@@ -21,6 +22,10 @@ from pylm_lab.stamps import Ids
 __all__ = ["CacheUser", "MuxWorker", "Worker"]
 
 Context = zmq.Context[zmq.Socket[bytes]]
+
+
+#: Bytes of a strange answer that an error shows.
+_SHOWN = 40
 
 
 class CacheUser(Actor):
@@ -44,13 +49,26 @@ class CacheUser(Actor):
             kind = type(value).__name__
             raise PayloadError(f"the value for {key!r} is {kind}, not bytes: encode it first")
         key = self.ids.text() if key is None else key
-        answer = self._ask("set", self.prefix + key, value)
-        return answer.decode().removeprefix(self.prefix)
+        return self._text("set", self.prefix + key, value).removeprefix(self.prefix)
 
     def delete(self, key: str) -> str | None:
         """Forget the key in the server's cache; returns it, or None if it was absent."""
-        answer = self._ask("delete", self.prefix + key).decode()
-        return answer.removeprefix(self.prefix) or None
+        return self._text("delete", self.prefix + key).removeprefix(self.prefix) or None
+
+    def _text(self, operation: str, key: str, value: bytes | None = None) -> str:
+        """What the cache answers where that is text: a key, a name or an address.
+
+        Raises:
+            WiringError: it is none.
+        """
+        answer = self._ask(operation, key, value)
+        try:
+            return answer.decode()
+        except UnicodeDecodeError:
+            raise WiringError(
+                f"{self.id} asked the cache at {self.db.address} for {operation} {key!r}: the "
+                f"answer {answer[:_SHOWN]!r} is no text. Is it a server's cache that listens there?"
+            ) from None
 
     def _ask(self, operation: str, key: str, value: bytes | None = None) -> bytes:
         message = PalmMessage(
@@ -158,13 +176,13 @@ class Worker(Functions, CacheUser, machinery=True):
             (self.push, self.pull_address, "worker_pull_address", "WorkerPullService"),
         ):
             if address is None:
-                found = self.get(key)
-                if found is None:
+                found = self._text("get", key)
+                if not found:
                     raise WiringError(
                         f"{self.id} knows no {key} of its server: it has no {part} to tell one. "
                         f"Register one, or look whether {self.db.address} is a master's cache"
                     )
-                address = found.decode()
+                address = found
             self.act("connect", port)
             port.join(address)
         self.is_ready.set()
@@ -173,8 +191,11 @@ class Worker(Functions, CacheUser, machinery=True):
             message = read(self.pull, frames)
             if message is None:
                 continue
-            for answer in self.answers(message):
+            answers = 0
+            for answers, answer in enumerate(self.answers(message), 1):  # noqa: B007 - the last one
                 self.emit(self.push, [answer.SerializeToString()])
+            if not answers:
+                self.pull.drop(frames, GAVE_NOTHING)
 
     def _tell_start(self) -> None:
         where = self.db.address or f"none: it pulls at {self.push_address}"

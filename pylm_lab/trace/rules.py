@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from pylm_lab.hook import GAVE_NOTHING
 from pylm_lab.trace import conservation
 from pylm_lab.trace.excerpt import excerpt
 from pylm_lab.trace.facts import Blame, ended, receivers, unsubscribed
@@ -51,7 +52,7 @@ def _answers(trace: Trace) -> _Found:
     for question, asker in family.asked.items():
         if question not in answered and asker in over:
             first, last = trace.hops[family.first[question]], trace.hops[family.last[question]]
-            if not _goes_nowhere(trace, last) and not _unwanted(trace, first, last, left):
+            if not (_goes_nowhere(trace, last) or _unwanted(trace, first, last, left)):
                 missing[asker, _fate(trace, last, blame)].append(question)
     for (asker, fate), questions in missing.items():
         they = They(trace, questions)
@@ -227,7 +228,13 @@ def _fate(trace: Trace, last: Hop, blame: Blame) -> _Fate:
 
 
 def _goes_nowhere(trace: Trace, last: Hop) -> bool:
-    """The router took it from a part that no row sends on: it is acknowledged, and at its end."""
+    """Nothing is to come of it.
+
+    A function of the user's gave nothing for it; or the router took it from a part that no row
+    sends on: it is acknowledged, and at its end.
+    """
+    if last.dropped is not None and trace.events[last.dropped].text == GAVE_NOTHING:
+        return True
     if last.received is None or trace.actor(last.target).role != "router":
         return False
     return all(route.source != last.source for route in trace.routes)
