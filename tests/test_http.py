@@ -229,7 +229,9 @@ def test_half_closed_within_the_request_is_closed() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_thousand_clients_wait_in_line_for_a_few_threads(scale: int) -> None:
+def test_a_thousand_clients_wait_in_line_for_a_few_threads(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     limits = Limits(threads=4, connections=300)
     bare = threading.active_count()
     with a_silent_server(limits=limits, timeout=30) as service, ExitStack() as stack:
@@ -252,6 +254,7 @@ def test_a_thousand_clients_wait_in_line_for_a_few_threads(scale: int) -> None:
                 answers.append(to_the_end(key.fileobj))  # type: ignore[arg-type]
         assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
         assert threading.active_count() == before
+    assert not [one for one in caplog.records if one.levelname != "INFO"]
 
 
 # Beginning and end

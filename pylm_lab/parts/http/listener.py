@@ -156,6 +156,9 @@ class _Channel(HTTPChannel):
 
 class _Server(TcpWSGIServer):
     channel_class = _Channel
+    # That connections wait until there is room is as it should be: no line each time.
+    logger = logging.getLogger("pylm_lab.http.connections")
+    logger.setLevel(logging.ERROR)
     #: Seconds that a client may take, and after which to look whose time is over.
     patience = 30.0
     tick = TICK
