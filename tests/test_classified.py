@@ -369,3 +369,11 @@ def test_a_form_that_is_none_is_told_with_those_that_are(
 ) -> None:
     assert main(["parts", "--format", "xml"]) == 2
     assert "--format 'xml': choose from text, markdown, json" in capsys.readouterr().err
+
+
+def test_a_notebook_shows_the_catalog_as_a_table_without_long_sentences() -> None:
+    head, _, *rows = catalog()._repr_markdown_().splitlines()
+    assert head.startswith("| part | base | socket |")
+    assert [row.split("`")[1] for row in rows] == [one.name for one in catalog()]
+    assert max(map(len, rows)) < 110
+    assert repr(catalog()).splitlines()[0] == "pylm_lab.parts.services"

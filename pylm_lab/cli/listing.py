@@ -17,4 +17,4 @@ def listing(format: str) -> str:
     parts = catalog()
     if format == "json":
         return json.dumps([dataclasses.asdict(part) for part in parts], indent=2)
-    return parts._repr_markdown_() if format == "markdown" else repr(parts)
+    return parts.markdown() if format == "markdown" else repr(parts)

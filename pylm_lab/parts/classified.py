@@ -6,7 +6,7 @@ Nothing is listed here by hand: a class counts that a module of parts exports.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from types import ModuleType
@@ -68,13 +68,16 @@ class Catalog(list[Classified]):
             lines += [module, *(_line(_row(part), widths) for part in group)]
         return "\n".join(lines)
 
+    def markdown(self) -> str:
+        """The table in Markdown, with the module and the summary of each."""
+        return _markdown(
+            ("module", *_HEAD, "summary"),
+            ((f"`{part.module}`", *_cells(part), part.summary) for part in self),
+        )
+
     def _repr_markdown_(self) -> str:
-        lines = [f"| module | {' | '.join(_HEAD)} | summary |", "|---" * (len(_HEAD) + 2) + "|"]
-        for part in self:
-            name, *row = _row(part)
-            cells = [f"`{part.module}`", f"`{name}`", *row, part.summary]
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-        return "\n".join(lines)
+        # As wide as a page: a column for a sentence would make each row as high as five.
+        return _markdown(_HEAD, map(_cells, self))
 
 
 _HEAD = (
@@ -90,6 +93,17 @@ _HEAD = (
 
 def _row(part: Classified) -> tuple[str, ...]:
     return (part.name, part.base, part.socket, *part.words)
+
+
+def _cells(part: Classified) -> tuple[str, ...]:
+    name, *row = _row(part)
+    return (f"`{name}`", *row)
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    rule = ("---",) * len(head)
+    escaped = (tuple(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *escaped))
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
