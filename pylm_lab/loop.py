@@ -307,7 +307,11 @@ class Loop(Patience):
                 except zmq.Again:
                     # An XPUB that drops nothing says that there is room while one of its
                     # subscribers has none; nothing tells when that one has some.
-                    zmq_poll([(ears, _IN)], _FULL_MS)
+                    self._waits_at = ports, sending[0], begun
+                    try:
+                        zmq_poll([(ears, _IN)], _FULL_MS)
+                    finally:
+                        self._waits_at = None
             if stopped:
                 raise Stopped
             if until is not None and time.monotonic() >= until:

@@ -212,6 +212,16 @@ def test_arguments_are_split_as_a_shell_does_and_paths_of_windows_stay() -> None
 
 
 @pytest.mark.usefixtures("here")
+def test_a_scenario_is_one_also_where_a_file_bears_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("single", "other"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    assert not scripts.are_scripts(["single"])
+    assert scripts.are_scripts(["other"])
+
+
 def test_a_path_with_a_space_needs_no_quotes() -> None:
     Path("my script.py").touch()
     assert split("my script.py") == ["my script.py"]

@@ -62,6 +62,17 @@ def test_a_message_comes_back_with_another_payload_and_all_else_as_it_was() -> N
     assert body == message(payload=b"foo of x") + unknown
 
 
+def test_what_has_failed_at_an_earlier_step_is_handed_on_and_is_no_failure_here() -> None:
+    came = PalmMessage.FromString(message("first.bad server.foo"))
+    came.stage = 1
+    came.error.kind = "ValueError"
+    status, body = Shop(environ(came.SerializeToString())).handle()
+    answer = PalmMessage.FromString(body)
+    assert (status, answer.payload, answer.error.kind) == (200, b"foo of x", "ValueError")
+    came.function = "first.bad server.bad"
+    assert Shop(environ(came.SerializeToString())).handle() == (500, b"ValueError: no\n")
+
+
 def test_the_message_and_the_request_are_at_hand() -> None:
     _, body = Shop(environ(message("server.asked"))).handle()
     assert json.loads(PalmMessage.FromString(body).payload) == ["server.asked", "POST"]

@@ -251,8 +251,8 @@ CHANGED: list[tuple[str, Play, int, list[str]]] = [
     (
         "a message is lost by scatter",
         ask(server=Losing),
-        step(TRACE, "send", "Pull", 3),
-        ["recorded that Pull sends message 3 to the router"],
+        step(TRACE, "receive", "Pull", 3) + 1,
+        ["now Pull gives up message 3: its function gave nothing for it"],
     ),
     (
         "a message becomes three",

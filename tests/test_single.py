@@ -104,6 +104,28 @@ def test_a_function_that_runs_is_told_by_waiting(seed: int | None) -> None:
     assert "Pub waits for its function foo to return" in seen[0]
 
 
+@pytest.mark.parametrize("schedule", ["free", "stepped"])
+def test_a_function_that_waits_itself_is_told_once(schedule: Any) -> None:
+    class Sleepy(Server):
+        def foo(self, payload: bytes) -> bytes:
+            self.clock.sleep(0.2)
+            return payload
+
+    with lab.Cluster(schedule=schedule) as cluster:
+        cluster.add(Sleepy("server"))
+        client = cluster.client("server")
+        task = cluster.start(client.eval, "server.foo", b"x")
+        found = ""
+        while "its time" not in found and not task.done:
+            found = str(cluster.waiting())
+            if schedule == "stepped":
+                cluster.step()
+        if schedule == "stepped":
+            cluster.run()
+        assert "server.Pub waits for its time" in found
+        assert task.result() == b"x"
+
+
 def test_a_server_ends_after_its_messages_and_its_cache_after_its_own(context: Context) -> None:
     server = Server(
         "server", "inproc://db", "inproc://pull", "inproc://pub", messages=2, context=context
@@ -223,7 +245,7 @@ def run(server: ServerTemplate, messages: int, wanted: int) -> list[bytes]:
         job = cluster.client(server.name).job("server.echo", [b"a"] * messages, messages=wanted)
         answers = list(job)
     assert cluster.trace.check() == []
-    assert not [hop for hop in cluster.trace.hops if hop.dropped is not None]
+    assert not [hop for hop in cluster.trace.hops if hop.lost]
     return answers
 
 
@@ -253,6 +275,17 @@ def test_methods_that_are_overridden_do_the_same() -> None:
 
     assert run(Mine("server"), 1, 2) == [b"b", b"b"]
     assert run(lab.Master("server", scatter=twice), 1, 2) == [b"a", b"a"]
+
+
+def test_the_method_under_an_overridden_handle_stream_knows_of_the_pipeline() -> None:
+    class Mine(lab.Master):
+        def handle_stream(self, message: PalmMessage) -> tuple[str, PalmMessage]:
+            return super().handle_stream(message)
+
+    given = PalmMessage(client=TOPIC, stage=1)
+    topic, after = Mine("server", pipelined=True).handle_stream(given)
+    assert (topic, after.stage, given.stage) == ("server", 2, 1)
+    assert Mine("server").handle_stream(given) == (TOPIC, given)
 
 
 def test_parts_take_functions_too() -> None:

@@ -17,7 +17,7 @@ import pylm_lab as lab
 from pylm_lab.errors import Deadlock, NoAnswer, PairTimeout, RunError, WiringError
 from pylm_lab.hook import Hook, Port
 from pylm_lab.loop import Wait
-from pylm_lab.parts.core import BypassOutbound, Outbound, zmq_context
+from pylm_lab.parts.core import BypassOutbound, Outbound, Router, zmq_context
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import (
@@ -552,6 +552,7 @@ def test_a_worker_that_has_done_its_messages_is_dealt_no_more() -> None:
         (lambda: lab.Worker(messages="2"), "messages='2': how many messages to end after"),  # type: ignore[arg-type]
         (lambda: lab.Cluster(limit="x"), "limit='x': steps after which"),  # type: ignore[arg-type]
         (lambda: lab.Cluster(1, limit=0), "limit=0: steps after which"),
+        (lambda: Router(messages=2.5), "messages=2.5: how many messages to end after"),  # type: ignore[arg-type]
         (lambda: lab.Client("s", "inproc://x", timeout="1"), "timeout='1': a time in seconds"),  # type: ignore[arg-type]
     ],
 )

@@ -25,6 +25,7 @@ from typing import IO, Any, NamedTuple, TextIO
 
 from pylm_lab.cli.process import Process
 from pylm_lab.errors import LabError
+from pylm_lab.scenarios import names
 
 __all__ = ["are_scripts", "run_scripts", "split"]
 
@@ -60,6 +61,8 @@ def are_scripts(words: Sequence[str]) -> bool:
 
 
 def _is_script(word: str) -> bool:
+    if word in names():
+        return False  # also where a file happens to bear a scenario's name
     first = next(iter(split(word)), "")
     return first.endswith((".py", ".pyw")) or Path(word).is_file() or Path(first).is_file()
 

@@ -288,7 +288,9 @@ class PubService(Outbound):
             return
         try:
             name, message = self.handle_stream(message)
-            topic = name.encode() if isinstance(name, str) else bytes(name)
+            if not isinstance(name, str | bytes):
+                raise TypeError(f"it gave the topic {name!r}, which is neither text nor bytes")
+            topic = name.encode() if isinstance(name, str) else name
             wanted = 1 if name == message.client else self._wanted(topic)
             data = message.SerializeToString()
         except (Exception, SystemExit) as error:

@@ -69,10 +69,15 @@ class RequestHandler(Functions, machinery=True):
         except DecodeError:
             self.logger.error("%s: a request is no PALM message", self.id)
             return HTTPStatus.BAD_REQUEST, b"the body is no PALM message\n"
+        earlier = PalmMessage()  # what has failed at an earlier step has not failed here
+        if message.HasField("error"):
+            earlier.error.CopyFrom(message.error)
+            message.ClearField("error")
         answer = next(self.answers(message))
         if answer.HasField("error"):
             error = answer.error
             return HTTPStatus.INTERNAL_SERVER_ERROR, f"{error.kind}: {error.text}\n".encode()
+        answer.MergeFrom(earlier)
         return HTTPStatus.OK, answer.SerializeToString()
 
 

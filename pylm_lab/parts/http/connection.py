@@ -161,7 +161,7 @@ class HttpConnection(Outbound):
             feedback = answer.body
         if self.reply:
             self._feedback = feedback
-        self.handle_feedback(feedback)
+        self.hears_feedback(feedback)
 
     def _failed(self, asked: bytes, kind: str, text: str) -> bytes:
         """Log that nobody has worked on a message, and tell it as if it was its answer."""
