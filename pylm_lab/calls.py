@@ -124,9 +124,13 @@ class Call:
             many = "s" if len(self.due) > 1 else ""
             text.append(f"Without an answer: payload{many} {self._positions()}.")
         if more or self.due or self._unclaimed:
-            text.append(f"Is a worker connected to {server!r}, and does it answer in time?")
+            text.append(
+                f"Does a worker of {server!r}, or the server itself, answer in time, and this "
+                "client (answers= names the server that answers, where it is another)?"
+            )
         else:
-            text.append(f"Only {self.asked} payloads were sent, and each has had its answer.")
+            sent = "1 payload was" if self.asked == 1 else f"{self.asked} payloads were"
+            text.append(f"Only {sent} sent, and each has had its answer.")
         if self.failure is not None:
             text.append(f"Of those that came: {self.failure}.")
         error = NoAnswer(" ".join(filter(None, text)))

@@ -199,10 +199,17 @@ class Client(Subscriber):
         is raised at the end, when all others have been given.
         """
         steps = [function] if isinstance(function, str) else function
-        if not isinstance(steps, list | tuple) or not all(isinstance(one, str) for one in steps):
+        if (
+            not isinstance(steps, list | tuple)
+            or not steps
+            or not all(isinstance(one, str) and one.strip() for one in steps)
+        ):
             raise TypeError(f"function={function!r}: name one, or a list of names")
         if not isinstance(cache, str):
             raise TypeError(f"cache={cache!r}: the message's field of that name is text")
+        if isinstance(generator, str | bytes | bytearray | memoryview):
+            kind = "text" if isinstance(generator, str) else type(generator).__name__
+            raise PayloadError(f"generator is one {kind}: give a list of payloads, or a generator")
         if not isinstance(generator, Iterable):
             raise PayloadError(
                 f"generator={generator!r}: give the payloads, as a list or generator"

@@ -33,6 +33,7 @@ from pylm_lab.schedule import Gate
 from pylm_lab.servers import Worker
 from pylm_lab.tasks import Task
 from pylm_lab.upstream import (
+    adopt,
     connect,
     downstream,
     expect,
@@ -41,6 +42,7 @@ from pylm_lab.upstream import (
     subscribers_of,
     wait_for_echo,
 )
+from pylm_lab.waits import left_to_themselves
 
 __all__ = ["Party"]
 
@@ -100,6 +102,7 @@ class Party(Roster):
             if isinstance(actor, Worker):
                 self.server(actor.serves, actor.name)  # it must be there
             else:
+                adopt(actor, self.servers)
                 in_order([actor], self.server)
         if isinstance(actor, Worker) and actor.nameless:
             actor.name, actor.nameless = self.unique("worker"), False
@@ -222,6 +225,8 @@ class Party(Roster):
             return
         for worker in self.workers:
             self.server(worker.serves, worker.name)
+        for server in self.servers:
+            adopt(server, self.servers)
         order = in_order(self.servers, self.server)
         expect(order, self.server)
         for check in self.checks:
@@ -357,8 +362,7 @@ class Party(Roster):
         self.left = [actor.id for actor in self.actors() if actor.is_running]
         self.left += [task.name for task in self.tasks if not task.join(0.0)]
         if self.left:
-            names = ", ".join(self.left)
-            _log.error("still running after %g s, and left to themselves: %s", timeout, names)
+            _log.error("%s", left_to_themselves(self.left, self.waiting(), timeout))
         if self.run.gate is not None:
             self.run.gate.finish()
         if self.run.context is not None:

@@ -168,7 +168,8 @@ class Port(Line):
             else:
                 self.socket.connect(address)
         except zmq.ZMQError as error:
-            raise AddressError(explain(self.id, address, error, binds=self.binds)) from error
+            # What ZeroMQ says of it is told: a script's user has no use for where it said so.
+            raise AddressError(explain(self.id, address, error, binds=self.binds)) from None
         self.joined(address)
 
     def joined(self, address: str) -> None:

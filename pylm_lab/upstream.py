@@ -16,6 +16,7 @@ from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import PubService
 
 __all__ = [
+    "adopt",
     "connect",
     "downstream",
     "expect",
@@ -50,6 +51,14 @@ def subscribers_of(server: ServerTemplate) -> list[SubConnection]:
     """The parts of the server that name another one as their upstream."""
     parts = server.inbound_components.values()
     return [part for part in parts if isinstance(part, SubConnection) and part.upstream]
+
+
+def adopt(server: ServerTemplate, servers: Iterable[ServerTemplate]) -> None:
+    """Let `previous=` name one of these servers, where nothing else says who feeds a part."""
+    names = {one.name for one in servers if one is not server}
+    for part in server.inbound_components.values():
+        if isinstance(part, SubConnection) and not (part.listen_address or part.upstream):
+            part.upstream = part.previous if part.previous in names else ""
 
 
 def _before(server: ServerTemplate, find: Find) -> list[ServerTemplate]:
@@ -110,7 +119,8 @@ def connect(server: ServerTemplate, find: Find) -> None:
         before = find(part.upstream, server.id)
         pub = publisher_of(before)
         topic = _topic(part, pub)
-        if not (part.previous or pub.pipelined or pub.overrides("handle_stream")):
+        told = part.previous not in ("", part.upstream)  # a topic, not the name of a server
+        if not (told or pub.pipelined or pub.overrides("handle_stream")):
             raise WiringError(
                 f"{server.id!r} would hear nothing: {before.id!r} publishes for its clients only. "
                 "Make it with pipelined=True (Server, Master, Hub) or to_client=False (Pipeline, "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
-__all__ = ["Wait", "Waits", "lasting"]
+__all__ = ["Wait", "Waits", "lasting", "left_to_themselves"]
 
 #: What a report names at the most: sentences or rows, names in a list, chains.
 _ROWS, _NAMES, _CHAINS = 20, 12, 3
@@ -53,6 +53,16 @@ class Wait:
         return f"{self.actor} waits for {self.what}, for {lasting(self.lasting, self.unit)}"
 
     __repr__ = __str__
+
+
+def left_to_themselves(names: Iterable[str], waits: Iterable[Wait], seconds: float) -> str:
+    """Who has not ended within so many seconds, and for what each waits, as far as that is known.
+
+    `names` are ids of actors, or what else runs.
+    """
+    known = {wait.actor: f" (waits for {wait.what})" for wait in waits}
+    told = ", ".join(f"{name}{known.get(name, '')}" for name in names)
+    return f"still running after {seconds:g} s, and left to themselves: {told}"
 
 
 class Waits(tuple[Wait, ...]):

@@ -142,6 +142,8 @@ def test_a_file_that_is_there_already_is_replaced_only_when_forced(
         (["run", "parallel", "--set", "wrokers=3"], "no option 'wrokers'"),
         (["run", "parallel", "--seed", "1", "--tcp"], "inproc"),
         (["run", "parallel", "--fault", "drop(1"], "'drop(1' is no fault"),
+        (["run", "gateway", "--seed", "1"], "free only: without a seed, a schedule or a replay"),
+        (["explore", "gateway"], "free only: without a seed, a schedule or a replay"),
         (["explore", "paralel"], "did you mean 'parallel'"),
         (["explore", "parallel", "--set", "budget=3"], "no option 'budget'"),
         (["explore", "parallel", "--budget", "0"], "budget=0"),
@@ -172,6 +174,46 @@ def test_list_shows_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for name in lab.scenarios:
         assert f"{name} " in text
+
+
+def test_list_marks_what_runs_free_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    marked = [line for line in capsys.readouterr().out.splitlines() if "Runs free only." in line]
+    assert [line.split()[0] for line in marked] == ["gateway", "http"]
+
+
+def test_the_server_to_draw_can_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = str(tmp_path / "mine.jsonl")
+    lab.scenarios["pipeline"].run(seed=1, messages=1).save(trace)
+    told, pages = [], []
+    for server in ("server", "pipeline"):
+        assert main(["draw", trace, "--server", server, "--force"]) == 0
+        told.append(capsys.readouterr().out)
+        assert lab.draw(lab.Trace.load(trace), server=server).alt in told[-1]
+        assert main(["play", trace, "--server", server, "--force"]) == 0
+        capsys.readouterr()
+        pages.append((tmp_path / "mine.html").read_text(encoding="utf-8"))
+        assert pages[-1] == lab.play(lab.Trace.load(trace), server=server).html
+    assert len(set(told)) == len(set(pages)) == 2
+    for command in ("draw", "play"):
+        assert main([command, trace, "--server", "third"]) == 2
+        assert "third" in capsys.readouterr().err
+
+
+def test_what_can_t_be_drawn_is_told_before_that_a_file_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "mine.jsonl"
+    lab.scenarios["parallel"].run(seed=1, messages=1).save(trace)
+    for kind in ("svg", "html"):
+        (tmp_path / f"mine.{kind}").touch()
+    for option in ("view", "theme", "format"):
+        assert main(["draw", str(trace), f"--{option}", "odd"]) == 2
+        assert f"no {option} 'odd'" in capsys.readouterr().err
+    assert main(["play", str(trace), "--server", "odd"]) == 2
+    assert "'odd'" in capsys.readouterr().err
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

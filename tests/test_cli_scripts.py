@@ -211,7 +211,6 @@ def test_arguments_are_split_as_a_shell_does_and_paths_of_windows_stay() -> None
     assert split(r'"C:\a b\worker.py" x\y', windows=True) == [r"C:\a b\worker.py", r"x\y"]
 
 
-@pytest.mark.usefixtures("here")
 def test_a_scenario_is_one_also_where_a_file_bears_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +221,7 @@ def test_a_scenario_is_one_also_where_a_file_bears_its_name(
     assert scripts.are_scripts(["other"])
 
 
+@pytest.mark.usefixtures("here")
 def test_a_path_with_a_space_needs_no_quotes() -> None:
     Path("my script.py").touch()
     assert split("my script.py") == ["my script.py"]

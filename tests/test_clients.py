@@ -13,7 +13,7 @@ from pylm_lab.errors import LabError, NoAnswer, PayloadError, RunError
 from pylm_lab.hook import Hook, Port
 from pylm_lab.parts.services import CacheService
 from pylm_lab.scenarios import build_master
-from pylm_lab.servers import Master, Worker
+from pylm_lab.servers import Master, Server, Worker
 from pylm_lab.trace import Event, counts
 
 
@@ -149,6 +149,55 @@ def test_a_payload_that_is_not_bytes_is_a_clear_error(payload: object) -> None:
         assert client.eval("server.echo", b"still well") == b"still well"
 
 
+@pytest.mark.parametrize("one", ["text", b"bytes", bytearray(b"x"), memoryview(b"x")])
+def test_one_payload_in_place_of_a_list_of_them_is_refused(one: object) -> None:
+    with Cluster() as cluster:
+        cluster.add(Master("server"))
+        kind = "text" if isinstance(one, str) else type(one).__name__
+        with pytest.raises(PayloadError, match=f"one {kind}: give a list of payloads"):
+            cluster.client(timeout=5).job("server.echo", one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", [5, b"key"])
+def test_a_key_that_is_not_text_is_refused_before_anything_is_sent(key: object) -> None:
+    with Cluster() as cluster:
+        cluster.add(Master("server"))
+        client = cluster.client(timeout=5)
+        calls = [lambda: client.set(b"value", key), lambda: client.get(key)]  # type: ignore[arg-type]
+        for call in (*calls, lambda: client.delete(key)):  # type: ignore[arg-type]
+            with pytest.raises(PayloadError, match=f"key {key!r} is {type(key).__name__}, not tex"):
+                call()  # type: ignore[no-untyped-call]
+    asked = [hop for hop in cluster.trace.hops_of("request") if hop.source == "client"]
+    assert len(asked) == 3  # its name and two addresses
+
+
+def test_a_key_that_is_absent_is_the_reason_that_it_was_not_deleted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Cluster() as cluster:
+        cluster.add(Master("server"))
+        assert cluster.client(timeout=5).delete("zz") is None
+    assert "server.Cache: can't delete: there is no key 'zz'" in caplog.text
+
+
+def test_without_an_answer_the_words_fit_a_server_that_has_no_workers() -> None:
+    with Cluster(record=False) as cluster:
+        cluster.add(Server("first", pipelined=True))
+        client = cluster.client("first", timeout=0.1)
+        with pytest.raises(
+            NoAnswer, match=r"worker of 'first', or the server itself.*answers= names"
+        ):
+            client.eval("first.echo", b"x")
+
+
+def test_one_payload_is_not_several() -> None:
+    with Cluster(record=False) as cluster:
+        cluster.add(Master("server"))
+        cluster.add(Worker("worker1"))
+        with pytest.raises(NoAnswer, match="Only 1 payload was sent"):
+            cluster.client().eval("server.echo", b"x", messages=2, timeout=0.2)
+
+
 def test_no_worker_within_the_timeout_is_said_in_words() -> None:
     with Cluster() as cluster:
         cluster.add(Master("server"))
@@ -178,12 +227,13 @@ def test_a_closed_client_says_so() -> None:
         client.eval("server.foo", b"x")
 
 
-def test_a_function_that_is_no_name_is_refused() -> None:
+@pytest.mark.parametrize("function", [[3], [], "", " ", ["server.echo", ""]])
+def test_a_function_that_is_no_name_is_refused(function: object) -> None:
     with Cluster() as cluster:
         cluster.add(Master("server"))
         client = cluster.client(timeout=5)
         with pytest.raises(TypeError, match="function="):
-            client.eval([3], b"x")  # type: ignore[list-item]
+            client.eval(function, b"x")  # type: ignore[arg-type]
 
 
 def test_an_answer_to_an_earlier_call_is_dropped_by_name() -> None:

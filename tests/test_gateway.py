@@ -241,7 +241,7 @@ def test_what_is_controlled_refuses_http_and_names_the_part() -> None:
 
 
 def test_a_scenario_with_http_says_why_it_has_no_seed() -> None:
-    with pytest.raises(WiringError, match=r"'gateway' speaks HTTP.*Leave out seed="):
+    with pytest.raises(WiringError, match=r"'gateway' speaks HTTP.*free only: without a seed"):
         lab.scenarios["gateway"].run(seed=1)
 
 

@@ -109,7 +109,10 @@ def test_a_body_beyond_the_limit_is_413_and_is_not_read(chunked: bool) -> None:
             said += b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n"
         else:
             said = head(10**12)
-        assert raw(service.url, said).startswith(b"HTTP/1.1 413 Request Entity Too Large")
+        told = raw(service.url, said)
+        assert told.startswith(b"HTTP/1.1 413 Request Entity Too Large")
+        assert b"more than 1000 bytes" in told
+        assert b"1001" not in told
         assert post(service.url)[0] == 200
 
 

@@ -156,7 +156,9 @@ def test_a_stop_does_not_wait_for_a_web_server_that_says_nothing() -> None:
             assert not [t.name for t in threading.enumerate() if "caller" in t.name]
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:80", "ftp://here", "http://", "http://a:b"])
+@pytest.mark.parametrize(
+    "url", ["", "here:80", "ftp://here", "ftp://a:1", "tcp://a:1", "http://", "http://a:b"]
+)
 def test_what_is_no_url_is_one_clear_error(url: str) -> None:
     server = ServerTemplate(name="server")
     server.register_outbound(HttpConnection, "Web", url)

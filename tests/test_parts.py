@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from pylm_lab.hook import GAVE_NOTHING, Hook, Port
+from pylm_lab.parts import publishing
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.publishing import HOLD_MESSAGES
 from pylm_lab.parts.servers import ServerTemplate
@@ -344,6 +345,46 @@ def test_what_nobody_ever_asks_for_is_held_within_bounds_and_dropped_by_name(
         push.send(message(b"last", client="other"))
         assert payload(sub.recv_multipart()[1]) == b"last"
         assert drops.causes == ["nobody subscribed to 'nobody' in time"] * 7
+
+
+def test_that_nobody_subscribes_is_told_once_until_somebody_does(
+    context: Context, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "HOLD_SECONDS", 0.05)
+    drops = Drops()
+
+    def told() -> list[str]:
+        return [text for text in caplog.messages if "nobody subscribed" in text]
+
+    with (
+        a_publisher(context, drops),
+        plug(context, zmq.PUSH, "inproc://in") as push,
+        plug(context, zmq.SUB, "inproc://pub", b"frist", READY + b"frist") as sub,
+    ):
+        sub.recv_multipart()
+
+        def dropped(client: str, count: int) -> None:
+            drops.causes.clear()
+            for _ in range(count):
+                drops.happened.clear()
+                push.send(message(b"x", client=client))
+                assert drops.happened.wait(2)
+            assert drops.causes == [f"nobody subscribed to {client!r} in time"] * count
+
+        dropped("first", 3)
+        assert len(told()) == 1
+        assert told()[0].endswith("to 'first' in time (0.05 s, 1000 messages): there are 'frist'")
+        dropped("second", 1)
+        assert len(told()) == 2
+        # What it no longer knows is held once more.
+        monkeypatch.setattr(publishing, "KNOWN_TOPICS", 1)
+        with plug(context, zmq.SUB, "inproc://pub", b"first", READY + b"first") as late:
+            late.recv_multipart()
+        sub.subscribe(b"other")
+        sub.subscribe(READY + b"other")
+        sub.recv_multipart()
+        dropped("first", 2)
+        assert len(told()) == 3
 
 
 def test_a_full_publisher_that_is_stopped_names_all_that_it_has_not_published(

@@ -144,6 +144,8 @@ def test_an_unknown_theme_view_or_server_is_an_error(trace: Trace) -> None:
         play(trace, view="side")
     with pytest.raises(WiringError, match="nobody"):
         play(trace, server="nobody")
+    with pytest.raises(LabError, match="play None: give it a trace"):
+        play(None)
     with pytest.raises(LabError, match="int"):
         play(7)
 

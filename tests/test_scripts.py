@@ -56,6 +56,35 @@ def test_one_ctrl_c_ends_a_script_with_130_in_silence_and_nothing_stays_bound(wh
 
 
 @posix
+def test_ctrl_c_tells_which_function_never_returns() -> None:
+    text = """
+import threading
+from pylm_lab.parts.messages_pb2 import PalmMessage
+from pylm_lab.servers import Server
+import zmq
+class Stuck(Server):
+    def stop(self, timeout=0.2, linger=0.1):
+        return super().stop(timeout, linger)
+    def foo(self, payload):
+        print("it runs", flush=True)
+        threading.Event().wait()
+stuck = Stuck("server", log_level=30)
+stuck.open()
+push = zmq.Context.instance().socket(zmq.PUSH)
+push.connect(stuck.inbound_components["Pull"].listen_to.address)
+push.send(PalmMessage(function="server.foo", client="c", payload=b"x").SerializeToString())
+push.close()
+stuck.start()
+"""
+    with Script(text) as script:
+        assert script.line() == "it runs"
+        script.interrupt()
+        told = "still running after 2 s, and left to themselves: server.Pub (waits for its"
+        assert f"{told} function foo to return)" in script.line()
+        assert script.wait("a function that never returns") == 130, script.errors
+
+
+@posix
 def test_ctrl_c_while_a_start_begins_ends_it_the_same_way() -> None:
     text = """
 import os, signal

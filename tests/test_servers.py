@@ -56,8 +56,11 @@ def test_an_address_in_use_is_named_and_nothing_is_left_half_open() -> None:
         server = Master("server", pull_address=f"tcp://127.0.0.1:{port}")
         with pytest.raises(
             AddressError, match=rf"server.Pull:listen_to can't bind .*:{port}: .*in use"
-        ):
+        ) as caught:
             server.start()
+    # A script that ends with it prints nothing else.
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def test_an_address_that_is_none_says_how_they_look() -> None:

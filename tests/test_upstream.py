@@ -164,7 +164,7 @@ def test_nobody_to_subscribe_to_is_an_error_that_says_so(context: Context) -> No
     server = ServerTemplate(name="next", context=context)
     server.register_inbound(SubConnection, "Sub", route="Out", previous="pipe")
     server.register_outbound(PushService, "Out", "inproc://out")
-    with pytest.raises(WiringError, match="Sub connects to nowhere: give it listen_address"):
+    with pytest.raises(WiringError, match=r"'next' is fed by nobody .*previous='pipe'.*upstream=,"):
         server.launch()
     with pytest.raises(
         WiringError, match=r"next\.Sub knows no publisher: upstream='server' is for"
@@ -403,6 +403,14 @@ def test_a_server_that_is_not_there_is_named_with_the_nearest() -> None:
             lambda c: (c.add(First("server")), c.add(Sink("sink", upstream=["server", "sever"]))),
             "sink asks for the server 'sever', which takes no part: did you mean 'server'",
         ),
+        (
+            lambda c: (c.add(First("server")), c.add(Step("step", previous="sever"))),
+            "'step' is fed by nobody that it knows .*previous='sever'.*sub_address",
+        ),
+        (
+            lambda c: (c.add(First("server")), c.add(Step("step", previous="server"))),
+            "'step' would hear nothing: 'server' publishes for its clients only",
+        ),
     ],
 )
 def test_what_can_not_work_is_said_at_the_start(
@@ -412,6 +420,25 @@ def test_what_can_not_work_is_said_at_the_start(
         build(cluster)
         with pytest.raises(WiringError, match=told):
             cluster.client("server")
+
+
+@pytest.mark.parametrize("key", ["previous", "upstream"])
+def test_a_list_where_one_server_feeds_is_an_error_that_wants_one_name(key: str) -> None:
+    told: dict[str, Any] = {key: ["server"]}
+    with pytest.raises(WiringError, match=rf"{key}=\['server'\] is a list, and one name is wanted"):
+        Pipeline("step", **told)
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_in_a_cluster_previous_alone_names_the_server_before(seed: int | None) -> None:
+    with lab.Cluster(seed) as cluster:
+        cluster.add(Sink("sink", previous=["step"]))
+        cluster.add(Step("step", previous="server", to_client=False))
+        cluster.add(First("server", pipelined=True))
+        client = cluster.client("server", answers="sink")
+        assert client.eval("server.foo step.foo sink.echo", b"x") == b"step first x"
+        late = cluster.add(Step("late", previous="step"))
+        assert late.inbound_components["Sub"].upstream == "step"
 
 
 @pytest.mark.parametrize("seed", [None, 1])

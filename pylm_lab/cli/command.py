@@ -157,14 +157,16 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help=".svg, .pdf or .png (default: TRACE.svg)"
     )
-    draw.add_argument("--view", default="router", help="what to draw (default: %(default)s)")
+    draw.add_argument("--view", default="router", help="router (default: %(default)s)")
     draw.add_argument("--theme", default="light", help="light or dark (default: %(default)s)")
     draw.add_argument("--format", default="column", help="column or slide (default: %(default)s)")
+    _server(draw)
     _force(draw)
 
     play = command("play", showing.play, "make a page on which a trace can be stepped through")
     _input(play)
     play.add_argument("-o", "--out", type=Path, metavar="FILE", help="(default: TRACE.html)")
+    _server(play)
     _force(play)
 
     check = command(
@@ -247,6 +249,12 @@ def _trace(parser: argparse.ArgumentParser, text: str = "save the trace there") 
 
 def _input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="TRACE", help="a file that --trace has saved")
+
+
+def _server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server", metavar="NAME", help="the server to draw, of several (default: the first)"
+    )
 
 
 def _force(parser: argparse.ArgumentParser) -> None:

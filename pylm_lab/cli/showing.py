@@ -19,7 +19,7 @@ def list_scenarios(asked: argparse.Namespace) -> int:
     width = max(map(len, names()))
     for name in names():
         scenario = get(name)
-        print(f"{name:{width}} {scenario.summary}")
+        print(f"{name:{width}} {scenario.summary}{' Runs free only.' * scenario.free_only}")
         if scenario.options:
             options = "  ".join(f"{option}={value}" for option, value in scenario.options.items())
             print(f"{'':{width}} --set {options}")
@@ -41,8 +41,10 @@ def draw(asked: argparse.Namespace) -> int:
     from pylm_lab.draw import figure
 
     trace = Trace.load(asked.file)
+    picture = figure.draw(
+        trace, view=asked.view, theme=asked.theme, format=asked.format, server=asked.server
+    )
     out = claim_file(asked.out or _beside(asked.file, ".svg"), force=asked.force)
-    picture = figure.draw(trace, view=asked.view, theme=asked.theme, format=asked.format)
     picture.save(out)
     print(f"{out}: {picture.alt}")
     return 0
@@ -53,8 +55,9 @@ def play(asked: argparse.Namespace) -> int:
     from pylm_lab.draw import player
 
     trace = Trace.load(asked.file)
+    page = player.play(trace, server=asked.server)
     out = claim_file(asked.out or _beside(asked.file, ".html"), force=asked.force)
-    player.play(trace).save(out)
+    page.save(out)
     print(f"{out}: open it in a browser, and step with the arrow keys")
     return 0
 

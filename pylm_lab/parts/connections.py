@@ -129,6 +129,12 @@ class SubConnection(Inbound):
             context=context,
             **functions,
         )
+        for key, told in {"previous": previous, "upstream": upstream}.items():
+            if isinstance(told, list | tuple):
+                raise WiringError(
+                    f"{name}: {key}={told!r} is a list, and one name is wanted (a Sink takes a "
+                    "list: it joins several)"
+                )
         self.previous = previous
         self.upstream = upstream
         #: What a cluster has found out of the server before: its address, and its topic.
@@ -145,6 +151,14 @@ class SubConnection(Inbound):
     def place(self) -> str:
         """The publisher's address, as far as it is known."""
         return self.listen_address or self.found[0]
+
+    @property
+    def nowhere(self) -> str:
+        return (
+            f"{self.server!r} is fed by nobody that it knows ({self.name} has "
+            f"previous={self.previous!r}): say upstream=, the name of a server in the same "
+            "cluster, or give sub_address (the listen_address of a part that you register)"
+        )
 
     def open_ports(self) -> None:
         self.is_ready.clear()

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import zmq
 
+from pylm_lab.errors import WiringError
 from pylm_lab.loop import BATCH
 from pylm_lab.parts.core import Inbound, Outbound
 from pylm_lab.parts.http.gateway import MEETING, ROUTER, HttpGateway
 from pylm_lab.parts.messages_pb2 import PalmMessage
-from pylm_lab.parts.part import PartFunctions, read
+from pylm_lab.parts.part import Part, PartFunctions, read
 from pylm_lab.parts.routing import zmq_context
 from pylm_lab.persistence.kv import DictDB
 from pylm_lab.port import Port
@@ -39,8 +41,9 @@ DEALER, IDENTITY = "gateway_dealer", b"dealer"
 class GatewayRouter(Inbound):
     """Takes requests from gateways at a ROUTER socket, and hands the answers back to them.
 
-    Its name is always `gateway_router`. In a server it is where that server's gateway and dealer
-    find it, unless it is given an address.
+    Its name is always `gateway_router`. In a server that has its gateway and dealer it is where
+    those find it, and where they say, unless it is given an address; with no gateway beside it, at
+    `inproc://gateway_router`, which is where a gateway elsewhere looks for it.
     """
 
     binds, blocking, socket = True, False, "ROUTER"
@@ -72,14 +75,38 @@ class GatewayRouter(Inbound):
         )
         #: Messages for which the router has given no credit yet.
         self._waiting: deque[PalmMessage] = deque()
+        #: Where it is because of the other parts of its server; empty: a place of its own.
+        self._met = ""
 
     @property
     def place(self) -> str:
         # Nobody but those who are in the same server with it needs to find it.
         own = f"inproc://{self.id}"
-        return self.listen_address or (
-            f"{own}.{id(self):x}" if self.context is zmq_context else own
+        return (
+            self.listen_address
+            or self._met
+            or (f"{own}.{id(self):x}" if self.context is zmq_context else own)
         )
+
+    def meet(self, guests: Sequence[Part]) -> None:
+        told = {guest.listen_address: guest.name for guest in guests if guest.listen_address}
+        own = self.listen_address
+        if not own and not any(isinstance(guest, Outbound) for guest in guests):
+            raise WiringError(
+                f"{self.id} could hand back no answer: register_outbound(GatewayDealer) too, and "
+                f"route={DEALER!r} to it, or give {ROUTER} a listen_address at which a dealer "
+                "elsewhere finds it"
+            )
+        own = own or next(iter(told), "")
+        for address, name in told.items():
+            # Of other addresses there is more than one spelling.
+            if address != own and address.startswith("inproc:") and own.startswith("inproc:"):
+                raise WiringError(
+                    f"{self.server}.{name} looks for {ROUTER} at {address!r}, but that is at "
+                    f"{own!r}: give both one listen_address, or none"
+                )
+        alone = not any(isinstance(guest, HttpGateway) for guest in guests)
+        self._met = own or (MEETING if alone else "")
 
     def directions(self) -> dict[str, Any]:
         return {"receives": "message", "sends": "message"}

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypedDict
 
 import zmq
@@ -150,6 +150,23 @@ class Part(Actor):
     def place(self) -> str:
         """Where it binds or connects, as far as it is told; empty if it is not."""
         return self.listen_address
+
+    @property
+    def nowhere(self) -> str:
+        """What its user is told if it is to connect, and nothing says where."""
+        if self.beside:
+            return (
+                f"{self.id} finds no {self.beside}: register it in this server too, or say where "
+                "another one is, by listen_address"
+            )
+        return f"{self.id} connects to nowhere: give it listen_address when you register it"
+
+    def meet(self, guests: Sequence[Part]) -> None:
+        """Hear which parts of its server name it as the one they are `beside`.
+
+        Raises:
+            WiringError: it can't do its work with them alone.
+        """
 
     def outside(self) -> Iterator[tuple[Port, str]]:
         """Its outer ports, each with the place that it was told."""

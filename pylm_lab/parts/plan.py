@@ -236,15 +236,14 @@ class Plan:
                 actor.part_ids = {name: f"{self.id}.{name}" for name in self.parts_by_name}
             else:
                 assert isinstance(actor, Part)
+                parts = self.parts_by_name.values()
+                actor.meet([part for part in parts if part.beside == actor.name])
                 for port, told in actor.outside():
                     port.address = told or (
                         self._fresh(port) if port.binds else self._beside(actor)
                     )
                     if not (port.address or actor.upstream):
-                        raise WiringError(
-                            f"{actor.name} connects to nowhere: give it listen_address when you "
-                            "register it (or, to a SubConnection, upstream=)"
-                        )
+                        raise WiringError(actor.nowhere)
             if isinstance(actor, Inbound):
                 actor.broker.address = actor.broker_address = f"{place}.inbound"
             if isinstance(actor, Outbound):
@@ -274,6 +273,12 @@ class Plan:
         for name, inbound in self.inbound_components.items():
             entry = router.table.inbound[name.encode()]
             own = inbound.overrides("run")
+            asked = any(part.beside == name for part in self.parts_by_name.values())
+            if asked and entry.target is None:
+                raise WiringError(
+                    f"{inbound.id} hands what it is asked to nobody: say route=, the name of an "
+                    "outbound part, where you register it"
+                )
             each = entry.blocks or own or inbound.overrides("handle_feedback")
             if each:
                 singly.add(entry.target)
@@ -284,6 +289,11 @@ class Plan:
         for name, outbound in self.outbound_components.items():
             entry = router.table.outbound[name.encode()]
             own = outbound.overrides("run")
+            if outbound.beside and not any(e.target is entry for e in router.table.entries()):
+                raise WiringError(
+                    f"{outbound.id} gets nothing to hand back: say route={name!r} at the part "
+                    "that the answers come from"
+                )
             each = bool(outbound.blocks or own or entry.route or entry in singly)
             entry.quantum = outbound.quantum = 1 if each else quarter
             outbound.broker.frames = 2

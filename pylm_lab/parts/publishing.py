@@ -30,6 +30,8 @@ HOLD_SECONDS = 1.0
 HOLD_MESSAGES = 1000
 #: Topics that a publisher remembers to have been subscribed to; the oldest is forgotten first.
 KNOWN_TOPICS = 10_000
+#: Topics of others that a warning shows.
+SHOWN = 5
 #: Bytes of the longest topic that somebody can subscribe to: names and ids are much shorter.
 LONGEST_TOPIC = 65_536
 #: Seconds that a client's answer waits for room, while the client takes nothing.
@@ -119,6 +121,8 @@ class PubService(Outbound):
         #: Topics whose subscribers want to know when it is ready, which it is not yet.
         self._unready: dict[bytes, None] = {}
         self._held: deque[_Held] = deque()
+        #: Topics that nobody was there for, and whether the part had ended: told once each.
+        self._told: dict[tuple[bytes, bool], None] = {}
         #: Topics of clients that had no room for a message, and have not taken one since.
         self._stuck: dict[bytes, None] = {}
 
@@ -133,6 +137,7 @@ class PubService(Outbound):
         self._known.clear()
         self._unready.clear()
         self._stuck.clear()
+        self._told.clear()
         self._streams = self.overrides("handle_stream")
         self.listen_to.open(self.context, xpub_verboser=1, xpub_nodrop=1)
         self.broker.open(self.context, routing_id=self.name.encode())
@@ -179,6 +184,8 @@ class PubService(Outbound):
         else:
             if self._has_all(topic, self._wanted(topic)):
                 self._get_to_know(topic)
+            for told in [one for one in self._told if one[0].startswith(topic)]:
+                del self._told[told]
             self._release(topic)
         for about in [one for one in self._unready if self._has_all(one, self._wanted(one))]:
             del self._unready[about]
@@ -356,4 +363,16 @@ class PubService(Outbound):
             else:
                 told = f"nobody subscribed to {topic!r} in time"
             self.listen_to.drop(frames, told)
-            self.logger.warning("%s: %s", self.id, told)
+            if (frames[0], ended) not in self._told:
+                self._told[frames[0], ended] = None
+                if len(self._told) > KNOWN_TOPICS:
+                    del self._told[next(iter(self._told))]
+                self.logger.warning("%s: %s%s", self.id, told, "" if ended else self._others())
+
+    def _others(self) -> str:
+        """How long was in time, and which topics there are: one may be the misspelt one."""
+        topics = [one for one in self._topics if not one.startswith(READY)]
+        shown = ", ".join(repr(one.decode(errors="backslashreplace")) for one in topics[:SHOWN])
+        there = f"there are {shown}" if shown else "there is no subscription"
+        more = f", … ({len(topics)} in all)" if len(topics) > SHOWN else ""
+        return f" ({HOLD_SECONDS:g} s, {HOLD_MESSAGES} messages): {there}{more}"

@@ -21,7 +21,6 @@ from typing import Any, Self
 from pylm_lab.actor import DEADLINE, Actor
 from pylm_lab.errors import RunError
 from pylm_lab.foreground import Foreground
-from pylm_lab.loop import Wait
 from pylm_lab.parts.core import Part
 from pylm_lab.parts.messages_pb2 import PalmMessage
 from pylm_lab.parts.plan import Plan
@@ -33,6 +32,7 @@ from pylm_lab.parts.services import (
     WorkerPushService,
 )
 from pylm_lab.schedule import SLICE
+from pylm_lab.waits import Wait, left_to_themselves
 
 __all__ = ["BaseMaster", "ServerTemplate", "replaced"]
 
@@ -189,7 +189,10 @@ class ServerTemplate(Plan):
                 while not here.interrupted and not self._done.wait(SLICE):
                     pass
             finally:
-                self.stop()
+                if not self.stop():
+                    left = [actor.id for actor in self.actors if actor.is_running]
+                    told = left_to_themselves(left, self.waiting(), DEADLINE)
+                    self.logger.error("%s", told)
         if self.reason is not None:
             raise self.reason
         return self.name.encode()

@@ -189,8 +189,11 @@ class CacheService(RepBypassService):
             return b""
         if operation == "get":
             return self.cache.get(key) or b""
-        if operation == "delete" and self.cache.delete(key) is not None:
-            return key.encode()
+        if operation == "delete":
+            if self.cache.delete(key) is not None:
+                return key.encode()
+            self.logger.error("%s: can't delete: there is no key %r", self.id, key[:SHOWN])
+            return b""
         asked = repr(operation[:SHOWN]) if operation else "no operation"
         self.logger.error("%s: can't do this: %s of %r", self.id, asked, key[:SHOWN])
         return b""

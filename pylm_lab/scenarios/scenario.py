@@ -56,8 +56,8 @@ class Scenario:
         self._check(options)
         if self.free_only and (seed, more.get("schedule"), more.get("replay")) != (None,) * 3:
             raise WiringError(
-                f"scenario {self.name!r} speaks HTTP, and that runs free only: nothing tells when "
-                "a request arrives. Leave out seed=, schedule= and replay="
+                f"scenario {self.name!r} speaks HTTP, and that runs free only: without a seed, a "
+                "schedule or a replay, since nothing tells when a request arrives"
             )
         return Cluster(seed, scenario=self.name, options={**self.options, **options}, **more)
 

@@ -138,7 +138,7 @@ class Hub(Balancer):
         name: the server's name.
         sub_address: where the server before publishes.
         pub_address, worker_pull_address, worker_push_address, db_address: see `Master`.
-        previous: the topic, which is the name of the server before.
+        previous: the topic, which is the name of the server before; in a cluster that is enough.
         pipelined, cache, log_level: see `Master`.
         upstream: the server before, by its name in the same cluster, in place of `sub_address` and
             `previous`.

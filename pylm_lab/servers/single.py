@@ -152,7 +152,7 @@ class Pipeline(FunctionServer, machinery=True):
         db_address: the cache's.
         sub_address: where the server before publishes.
         pub_address: where it publishes itself.
-        previous: the topic, which is the name of the server before.
+        previous: the topic, which is the name of the server before; in a cluster that is enough.
         to_client: publish under the client's id; else under the server's name, for the next one.
         log_level: of the server's logger.
         messages: end after that many messages.
@@ -197,7 +197,7 @@ class Sink(FunctionServer, machinery=True):
         db_address: the cache's.
         sub_addresses: where the servers before publish.
         pub_address: where it publishes itself.
-        previous: the topics, one for each of the addresses.
+        previous: the topics, one for each of the addresses; see `Pipeline`.
         to_client, log_level, messages: see `Pipeline`.
         upstream: the servers before, by their names in the same cluster, in place of
             `sub_addresses` and, unless they are told, `previous`.

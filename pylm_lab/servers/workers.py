@@ -37,23 +37,29 @@ class CacheUser(Actor):
 
     def get(self, key: str) -> bytes | None:
         """The value of the key in the server's cache; None if it is absent or empty."""
-        return self._ask("get", self.prefix + key) or None
+        return self._ask("get", self._full(key)) or None
 
     def set(self, value: bytes, key: str | None = None) -> str:
         """Store the value in the server's cache; returns the key, a new one if none is given.
 
         Raises:
-            PayloadError: the value is not bytes.
+            PayloadError: the value is not bytes, or the key not text; so say `get` and `delete`.
         """
         if not isinstance(value, bytes):
             kind = type(value).__name__
             raise PayloadError(f"the value for {key!r} is {kind}, not bytes: encode it first")
         key = self.ids.text() if key is None else key
-        return self._text("set", self.prefix + key, value).removeprefix(self.prefix)
+        return self._text("set", self._full(key), value).removeprefix(self.prefix)
 
     def delete(self, key: str) -> str | None:
         """Forget the key in the server's cache; returns it, or None if it was absent."""
-        return self._text("delete", self.prefix + key).removeprefix(self.prefix) or None
+        return self._text("delete", self._full(key)).removeprefix(self.prefix) or None
+
+    def _full(self, key: str) -> str:
+        """The key as the cache knows it."""
+        if not isinstance(key, str):
+            raise PayloadError(f"the key {key!r} is {type(key).__name__}, not text: give a str")
+        return self.prefix + key
 
     def _text(self, operation: str, key: str, value: bytes | None = None) -> str:
         """What the cache answers where that is text: a key, a name or an address.

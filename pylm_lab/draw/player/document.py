@@ -62,6 +62,8 @@ def play(
         LabError: an unknown view or theme, or nothing that has a trace.
         WiringError: the trace has no such server.
     """
+    if what is None:
+        raise LabError("can't play None: give it a trace, or a cluster that has one")
     trace = what if isinstance(what, Trace) else _trace_of(what)
     if view not in _VIEWS:
         raise LabError(f"no view {view!r}: choose one of {', '.join(map(repr, _VIEWS))}")

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import RequestEntityTooLarge
 
 from pylm_lab.errors import AddressError
 from pylm_lab.parts.http.limits import Limits
@@ -59,7 +61,7 @@ class Listener:
             raise AddressError(
                 f"can't listen at {url(host, port)}: {error}. Stop what listens there, or choose "
                 "another port (0 takes a free one)"
-            ) from error
+            ) from None
         self.url = url(*self._socket.getsockname()[:2])
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -136,9 +138,21 @@ class Listener:
         return self._server.channels()
 
 
+class _Request(HTTPRequestParser):
+    """A request, whose body may be as large as the limit says, which is what it tells."""
+
+    def received(self, data: bytes) -> int:
+        taken = int(super().received(data))
+        if isinstance(self.error, RequestEntityTooLarge):
+            most = self.adj.max_request_body_size - 1
+            self.error = RequestEntityTooLarge(f"the body has more than {most} bytes")
+        return taken
+
+
 class _Channel(HTTPChannel):
     """A connection, which knows since when a request is under way."""
 
+    parser_class = _Request
     begun = 0.0
 
     def received(self, data: bytes) -> bool:

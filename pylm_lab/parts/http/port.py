@@ -128,8 +128,8 @@ class HttpPort(Port):
     def open(self, context: zmq.Context[zmq.Socket[bytes]], **options: int | bytes) -> None:
         if self.owner.gate is not None:
             raise WiringError(
-                f"{self.owner.id} speaks HTTP, and that runs free only: nothing tells when a "
-                "request arrives. Leave out seed=, schedule= and replay=, or the part"
+                f"{self.owner.id} speaks HTTP, and that runs free only: without a seed, a "
+                "schedule or a replay, since nothing tells when a request arrives"
             )
         super().open(context, **options)
 

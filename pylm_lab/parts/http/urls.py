@@ -40,7 +40,8 @@ def place(address: str) -> str:
     """
     try:
         parts = urlsplit(address)
-        number = parts.port or _USUAL[parts.scheme]
+        usual = _USUAL[parts.scheme]
+        number = parts.port or usual
         if not parts.hostname or parts.username is not None:
             raise ValueError
     except (ValueError, KeyError):
