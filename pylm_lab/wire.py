@@ -173,9 +173,11 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
                 at += 8 if kind == 1 else 4
             else:
                 return data
+            # A field of this number and another wire type is an unknown one.
+            known = kind == (0 if field == "stage" else 2)
             if key >> 3 < number:
                 before += body[begin:at]
-            elif key >> 3 > number:
+            elif key >> 3 > number or not known:
                 after += body[begin:at]
     except IndexError:
         return data
