@@ -362,12 +362,12 @@ class PubService(Outbound):
                 continue
             else:
                 told = f"nobody subscribed to {topic!r} in time"
-            self.listen_to.drop(frames, told)
             if (frames[0], ended) not in self._told:
                 self._told[frames[0], ended] = None
                 if len(self._told) > KNOWN_TOPICS:
                     del self._told[next(iter(self._told))]
                 self.logger.warning("%s: %s%s", self.id, told, "" if ended else self._others())
+            self.listen_to.drop(frames, told)
 
     def _others(self) -> str:
         """How long was in time, and which topics there are: one may be the misspelt one."""
