@@ -14,6 +14,7 @@ from pylm_lab.errors import WiringError
 from pylm_lab.parts.connections import SubConnection
 from pylm_lab.parts.servers import ServerTemplate
 from pylm_lab.parts.services import PubService
+from pylm_lab.subscribing import ECHO_SECONDS
 
 __all__ = [
     "adopt",
@@ -28,8 +29,6 @@ __all__ = [
 
 #: Finds a server by its name, for somebody.
 Find = Callable[[str, str], ServerTemplate]
-#: Seconds to wait until publishers know of their subscribers.
-ECHO_SECONDS = 1.0
 _log = logging.getLogger("pylm_lab.cluster")
 
 

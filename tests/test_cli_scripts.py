@@ -17,6 +17,8 @@ from pylm_lab.cli import main, scripts
 from pylm_lab.cli.scripts import split
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals to a process")
+# Scripts as users write them, which do something now and then until they are told to end. They
+# sleep because that hears Ctrl-C on every system, which waiting for an event does not.
 FOREVER = "import time\nprint('up')\nwhile True: time.sleep(0.05)\n"
 DEAF = "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
 PID = "import os\nprint(os.getpid())\n"
@@ -101,6 +103,7 @@ def test_lines_bear_the_name_of_who_wrote_them_where_they_were_written(
 @posix
 @pytest.mark.usefixtures("here")
 def test_all_clients_are_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    # One client is still there when the other has ended: how much longer does not matter.
     write(forever=FOREVER, client="import sys, time\ntime.sleep(float(sys.argv[1]))")
     assert main(["run", "client.py 0.3", "forever.py", "client.py 0"]) == 0
     told = table(capsys.readouterr().out)

@@ -152,13 +152,16 @@ def test_its_own_server_is_clean_on_the_wire() -> None:
         assert raw(server.url, said).startswith(b"HTTP/1.1 411")
 
 
-def test_a_handler_that_fails_as_a_whole_is_500_and_the_next_one_works() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("all of it"), SystemExit(1)])
+def test_a_handler_that_fails_as_a_whole_is_500_and_the_next_one_works(
+    error: BaseException,
+) -> None:
     class Frail(Shop):
         fails: ClassVar = [True]
 
         def handle(self) -> Any:
             if self.fails.pop():
-                raise RuntimeError("all of it")
+                raise error
             return super().handle()
 
     with DebugServer("", 0, Frail) as server:

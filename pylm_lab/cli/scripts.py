@@ -279,6 +279,7 @@ class _Run:
             self._tell_for(LOOK)
 
     def _still(self) -> bool:
+        # Each is asked, since then it knows how long it ran.
         running = [script for script in self._scripts if script.runs()]
         return bool(running)
 

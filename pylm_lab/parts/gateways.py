@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import zmq
 
@@ -26,9 +26,6 @@ from pylm_lab.parts.part import Part, PartFunctions, read
 from pylm_lab.parts.routing import zmq_context
 from pylm_lab.persistence.kv import DictDB
 from pylm_lab.port import Port
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["GatewayDealer", "GatewayRouter", "HttpGateway"]
 

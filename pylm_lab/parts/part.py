@@ -97,6 +97,8 @@ class Part(Actor):
     blocking: ClassVar[bool | None] = None
     #: What it holds towards the outside, such as `PULL`; the name of a ZeroMQ socket type, if any.
     socket: ClassVar[str] = ""
+    #: The methods that a passed function may take the place of.
+    replaceable: ClassVar[tuple[str, ...]] = ()
     #: The server before, by its name in the same cluster.
     upstream = ""
     #: The part of the same server that it connects to if it was given no address, by its name.
@@ -130,9 +132,6 @@ class Part(Actor):
         )
         #: Where its pair answers.
         self.back = self.listen_to
-
-    #: The methods that a passed function may take the place of.
-    replaceable: ClassVar[tuple[str, ...]] = ()
 
     def limit(self, messages: int) -> None:
         """Let it end after that many messages.

@@ -213,7 +213,7 @@ class PubService(Outbound):
     def emit(self, port: Port, frames: list[bytes]) -> None:
         # A client that reads no more holds up all others, but not for ever. The next one down a
         # pipeline may be as slow as it likes; and under a gate who waits for whom is to be seen.
-        if port is not self.listen_to or self.gate is not None or not self._is_for_client(frames):
+        if port is not self.listen_to or self.gate is not None or not self._is_for_clients:
             super().emit(port, frames)
             return
         topic = frames[0]
@@ -244,8 +244,9 @@ class PubService(Outbound):
                 port.drop(frames, f"{self.name} was stopped before it could be sent")
                 raise
 
-    def _is_for_client(self, frames: list[bytes]) -> bool:
-        """Under this topic only a client reads."""
+    @property
+    def _is_for_clients(self) -> bool:
+        """Under each topic only a client reads."""
         return not (self.pipelined or self._streams)
 
     def pass_on(self, batch: list[list[bytes]]) -> None:

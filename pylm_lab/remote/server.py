@@ -186,7 +186,7 @@ class DebugServer(Actor):
             self._works = works = self.handler(environ)
             works.id, works.logger = self.id, self.logger
             return works.handle()
-        except Exception:
+        except (Exception, SystemExit):
             # A handler of the user's own may fail as a whole; the next one is another.
             self.logger.exception("%s: the handler failed", self.id)
             return HTTPStatus.INTERNAL_SERVER_ERROR, b"the handler failed\n"

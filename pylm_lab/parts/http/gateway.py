@@ -36,6 +36,8 @@ MEETING, ROUTER = "inproc://gateway_router", "gateway_router"
 NO_PAYLOAD = b"No Payload"
 #: The header that carries a stamp, while somebody records: three numbers.
 STAMP = "Palm-Trace"
+#: That header's name in a WSGI environment.
+_STAMP = "HTTP_PALM_TRACE"
 #: Requests that a gateway remembers after their answer is too late; the oldest is forgotten first.
 REMEMBERED = 1000
 #: How a function is named to a server whose name was not said.
@@ -216,7 +218,7 @@ class GatewayFront(Front):
             function=name if "." in name else f"{ANY}.{name}", payload=body or NO_PAYLOAD
         )
         data = message.SerializeToString()
-        stamp = read_header(environ.get("HTTP_" + STAMP.upper().replace("-", "_"), ""))
+        stamp = read_header(environ.get(_STAMP, ""))
         return data if stamp is None else wire.write_stamp(data, stamp)
 
     def tell(self, answer: list[bytes], environ: WSGIEnvironment) -> Reply:
@@ -224,8 +226,7 @@ class GatewayFront(Front):
             message = PalmMessage.FromString(answer[-1])
         except DecodeError:
             return Reply(HTTPStatus.BAD_GATEWAY, b"the answer is no PALM message\n")
-        asked = "HTTP_" + STAMP.upper().replace("-", "_") in environ
-        stamp = wire.read_stamp(answer[-1]) if asked else None
+        stamp = wire.read_stamp(answer[-1]) if _STAMP in environ else None
         headers = () if stamp is None else ((STAMP, write_header(stamp)),)
         if not message.HasField("error"):
             return Reply(HTTPStatus.OK, message.payload, "text/plain", headers)
