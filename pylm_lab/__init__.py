@@ -6,6 +6,7 @@ The map of the package. Everything is loaded when it is first used; importing th
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pylm_lab.rerun import replay
     from pylm_lab.scenarios import Scenario
     from pylm_lab.servers import Hub, Master, MuxWorker, Pipeline, Server, Sink, Worker
-    from pylm_lab.trace import Recorder, Trace
+    from pylm_lab.trace import Recorder, Trace, invariant
+    from pylm_lab.watching import watch
 
     #: The module, which is a mapping.
     scenarios: Mapping[str, Scenario]
@@ -49,10 +51,12 @@ __all__ = [
     "draw",
     "explore",
     "faults",
+    "invariant",
     "parts",
     "play",
     "replay",
     "scenarios",
+    "watch",
 ]
 
 __version__ = "0.1.0"
@@ -75,8 +79,10 @@ _HOMES = {
     "Worker": "servers",
     "animate": "draw.animation",
     "check": "course",
+    "invariant": "trace",
     "play": "draw.player",
     "replay": "rerun",
+    "watch": "watching",
 }
 
 
@@ -94,3 +100,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+if os.environ.get("PYLM_LAB_TRACE"):
+    # Whoever imports any module of the package comes by here first, and so records itself.
+    importlib.import_module("pylm_lab.recording").begin()

@@ -28,6 +28,7 @@ from pylm_lab.loop import Loop
 from pylm_lab.port import Port
 from pylm_lab.schedule import SLICE, Gate, Stopped
 from pylm_lab.waits import Waits
+from pylm_lab.witness import witness
 
 __all__ = ["DEADLINE", "Actor", "Run"]
 
@@ -95,6 +96,8 @@ class Actor(Loop):
         self._hears_at = ""
         #: The hooks that belong to the run, not to the actor.
         self._guests: tuple[hook.Hook, ...] = ()
+        #: Lets who is installed to hear it hear no more.
+        self._unheard: Callable[[], None] | None = None
         self._mutex = threading.Lock()
 
     @property
@@ -166,6 +169,7 @@ class Actor(Loop):
         self._stopping = self.abandoned = False
         self.reason = None
         self._was_opened = True
+        self._unheard = witness(self.hooks, self.id)
         self._tells_waiting = self.hooks.hears("actor_waiting")
         self.declare()
         self.is_open = True
@@ -348,6 +352,8 @@ class Actor(Loop):
         except BaseException:
             self.is_open = True  # Ctrl-C: what is still open can be closed yet
             raise
+        if self._unheard is not None:
+            self._unheard()
 
     def _close(self, milliseconds: int) -> None:
         for port in self.ports:

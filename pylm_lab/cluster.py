@@ -14,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pylm_lab.actor import DEADLINE
 from pylm_lab.arguments import count, seconds
@@ -33,8 +33,11 @@ from pylm_lab.replaying import Divergence, Record, Replayed, compare
 from pylm_lab.servers import Worker
 from pylm_lab.stepping import Stepping
 from pylm_lab.tasks import Task
-from pylm_lab.trace import Recorder, Trace
+from pylm_lab.trace.recorder import Recorder
 from pylm_lab.waits import Waits
+
+if TYPE_CHECKING:
+    from pylm_lab.trace.trace import Trace
 
 __all__ = ["Cluster"]
 
@@ -100,6 +103,7 @@ class Cluster:
         }
         self._recorder = Recorder(**self._about)
         self._party = Party(chooser, self.seed, transport)
+        self._party.about = self._about
         self._breaking = Breaking(self._party)
         self._stepping = Stepping(self._party, self._breaking)
         if self._party.run.gate is not None:
@@ -319,6 +323,8 @@ class Cluster:
 
 
 def _trace(replay: object) -> Trace:
+    from pylm_lab.trace.trace import Trace  # only now, since it needs numpy
+
     if not isinstance(replay, Trace):
         raise WiringError(f"replay={replay!r}: give it a trace, such as Trace.load(…)")
     return replay

@@ -22,6 +22,7 @@ __all__ = [
     "PayloadError",
     "RunError",
     "TraceFileError",
+    "UnknownName",
     "WiringError",
 ]
 
@@ -117,3 +118,14 @@ class TraceFileError(LabError, ValueError):
 
 class OutputError(LabError, OSError):
     """What lies at the place of the output is not ours: it is left alone."""
+
+
+class UnknownName(LabError, KeyError):
+    """A trace has no actor, part, message, kind or link of this name: the text tells which it has.
+
+    It is a KeyError, since it also comes from looking something up in a mapping.
+    """
+
+    def __str__(self) -> str:
+        # A KeyError shows its text in quotes.
+        return str(self.args[0]) if self.args else ""

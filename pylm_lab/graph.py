@@ -2,6 +2,7 @@
 
 1. Nodes are the actors. In `graph` an edge is a hop that was observed, in `wiring` one direction in
    which a declared link can carry something. Every observed edge has a declared one beside it.
+   Only in `message_graph` nodes are hops, and an edge leads from a cause to its effect.
 2. Attributes are plain JSON: text, numbers, true and false, None, lists and dicts.
 3. The same trace gives the same graph, in the same order, and the same bytes.
 """
@@ -9,16 +10,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
+from pylm_lab.errors import TraceFileError
 from pylm_lab.hook import Port
-from pylm_lab.trace import Hop, Trace
+from pylm_lab.trace import Trace
+from pylm_lab.trace.causes import CARRIED
+from pylm_lab.trace.chains import chains
+from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.tables import KINDS
 from pylm_lab.waits import Wait, Waits
 
-__all__ = ["graph", "to_json", "waits", "wiring"]
+__all__ = ["from_json", "graph", "message_graph", "to_json", "waits", "wiring"]
+
+_encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 def graph(trace: Trace) -> nx.MultiDiGraph[str]:
@@ -44,13 +53,16 @@ def graph(trace: Trace) -> nx.MultiDiGraph[str]:
     """
     found = _actors(trace)
     unplaced: list[dict[str, Any]] = []
-    for key, hop in enumerate(trace.hops):
-        attributes = _hop(trace, hop)
-        if hop.source and hop.target:
-            found.add_edge(hop.source, hop.target, key, **attributes)
+    ids = trace.columns.tables.actors
+    ends = zip(trace.hops.source.tolist(), trace.hops.target.tolist(), strict=True)
+    for key, ((source, target), attributes) in enumerate(zip(ends, _hops(trace), strict=True)):
+        if source >= 0 and target >= 0:
+            found.add_edge(ids[source], ids[target], key, **attributes)
         else:
-            ends = {"key": key, "source": hop.source, "target": hop.target}
-            unplaced.append({**ends, **attributes})
+            names = (ids[end] if end >= 0 else "" for end in (source, target))
+            unplaced.append(
+                {"key": key, **dict(zip(("source", "target"), names, strict=True)), **attributes}
+            )
     found.graph["unplaced"] = unplaced
     return found
 
@@ -66,7 +78,7 @@ def wiring(trace: Trace) -> nx.MultiDiGraph[str]:
     The graph's attributes are `schedule`, `seed`, `clock`, `scenario` and `routes`.
     """
     found = _actors(trace)
-    for source, target, address in trace.links.wires():
+    for source, target, address in trace.declared.wires():
         found.add_edge(
             source.actor,
             target.actor,
@@ -77,6 +89,56 @@ def wiring(trace: Trace) -> nx.MultiDiGraph[str]:
             kinds=_kinds(source),
             address=address,
         )
+    return found
+
+
+def message_graph(trace: Trace) -> nx.DiGraph[int]:
+    """What led to what: a node for each hop of a message, a request or an answer; no circle.
+
+    A node is the hop's position in `Trace.hops`. It has the attributes of an edge of `graph`, and
+    `source` and `target`, the ids of the actors (empty if not known). An edge leads from the hop
+    that brought something to the hop that carried it on; or what was made of it, or asked for on
+    its behalf; or answered; and from an answer to what was sent once it had come. It has
+
+    - `actor`: the id of who did that (empty if nobody knows);
+    - `since`, `until`: from when to when, in steps or nanoseconds;
+    - `unseen`: it was done by somebody who was not recorded, so the order alone tells.
+
+    The graph's attributes are `schedule`, `seed`, `clock` and `scenario`.
+    """
+    found: nx.DiGraph[int] = nx.DiGraph(
+        schedule=trace.schedule, seed=trace.seed, clock=trace.clock, scenario=trace.scenario
+    )
+    hops, events = trace.hops, trace.columns
+    ids = [*events.tables.actors, ""]
+    # What an index of -1 stands for is the last.
+    found.add_nodes_from(
+        (n, {**attributes, "source": ids[source], "target": ids[target]})
+        for n, (attributes, source, target, counts) in enumerate(
+            zip(
+                _hops(trace),
+                hops.source.tolist(),
+                hops.target.tolist(),
+                hops.are(*CARRIED).tolist(),
+                strict=True,
+            )
+        )
+        if counts
+    )
+    told = chains(trace)
+    actor = np.where(told.unseen, -1, events.actor[told.until])
+    found.add_edges_from(
+        (earlier, later, {"actor": ids[who], "since": since, "until": until, "unseen": unseen})
+        for earlier, later, who, since, until, unseen in zip(
+            told.earlier.tolist(),
+            told.later.tolist(),
+            actor.tolist(),
+            events.at[told.since].tolist(),
+            events.at[told.until].tolist(),
+            told.unseen.tolist(),
+            strict=True,
+        )
+    )
     return found
 
 
@@ -121,28 +183,42 @@ def waits(found: Iterable[Wait]) -> nx.MultiDiGraph[str]:
     return made
 
 
-def to_json(graph: nx.MultiDiGraph[str]) -> str:
+def to_json(graph: nx.DiGraph[Any]) -> str:
     """The graph in networkx's node-link form, as text: one line for each node and edge.
 
-    Read it with `networkx.node_link_graph(json.loads(text), edges="edges")`. Nodes and edges are
-    sorted, so equal graphs give equal texts.
+    Nodes and edges are sorted, so equal graphs give equal texts. `from_json` reads it again; so
+    does `networkx.node_link_graph(json.loads(text), edges="edges")`.
     """
     data = nx.node_link_data(graph, edges="edges")
     data["nodes"].sort(key=lambda node: node["id"])
     data["edges"].sort(key=_place)
-    lines = [f'"{name}": {_line(data[name])}' for name in ("directed", "multigraph", "graph")]
+    lines = [f'"{name}": {_encode(data[name])}' for name in ("directed", "multigraph", "graph")]
     for name in ("nodes", "edges"):
-        items = ",\n".join(f"  {_line(item)}" for item in data[name])
+        items = ",\n".join(f"  {_encode(item)}" for item in data[name])
         lines.append(f'"{name}": [\n{items}\n]' if items else f'"{name}": []')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _line(value: object) -> str:
-    return json.dumps(value, sort_keys=True, allow_nan=False)
+def from_json(text: str) -> nx.DiGraph[Any]:
+    """The graph that `to_json` wrote: a MultiDiGraph for those whose nodes are actors.
+
+    Raises:
+        TraceFileError: the text is no directed graph in node-link form.
+    """
+    mend = "give the text that pylm_lab.graph.to_json made"
+    try:
+        data = json.loads(text)
+        found: Any = nx.node_link_graph(data, edges="edges")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, nx.NetworkXError) as e:
+        why = excerpt(f"{type(e).__name__}: {e}", 120)
+        raise TraceFileError(f"this is no graph in node-link form ({why}): {mend}") from e
+    if not found.is_directed():
+        raise TraceFileError(f"this graph's edges have no direction: {mend}")
+    return found  # type: ignore[no-any-return]  # it has directions, as was just asked
 
 
-def _place(edge: dict[str, Any]) -> tuple[int, str, str, str]:
-    key = edge["key"]
+def _place(edge: dict[str, Any]) -> tuple[int, Any, Any, str]:
+    key = edge.get("key", 0)
     number, name = (key, "") if isinstance(key, int) else (0, str(key))
     return number, edge["source"], edge["target"], name
 
@@ -172,7 +248,7 @@ def _actors(trace: Trace) -> nx.MultiDiGraph[str]:
                 "socket": port.socket,
                 "binds": port.binds,
                 "outer": port.outer,
-                "address": " ".join(trace.links.addresses(port.id)),
+                "address": " ".join(trace.declared.addresses(port.id)),
             }
         )
     for actor in trace.actors:
@@ -190,29 +266,60 @@ def _actors(trace: Trace) -> nx.MultiDiGraph[str]:
     return found
 
 
-def _hop(trace: Trace, hop: Hop) -> dict[str, Any]:
-    sent, received, dropped = (
-        None if n is None else trace.events[n] for n in (hop.sent, hop.received, hop.dropped)
+def _hops(trace: Trace) -> Iterator[dict[str, Any]]:
+    """The attributes of each hop, from columns."""
+    events, hops = trace.columns, trace.hops
+    tables, contents, numbers = events.tables, events.contents, trace.numbers
+    around = np.array([*map(sum, events.envelopes.sizes), 0], np.int64)
+    size = np.maximum(events.of_content(contents.size), 0) + around[events.envelope]
+    told = np.where(hops.sent >= 0, hops.sent, hops.received)
+    told = np.where(told >= 0, told, hops.dropped)
+    sent_at, received_at = (
+        [
+            at if n >= 0 else None
+            for n, at in zip(end.tolist(), events.at[end].tolist(), strict=True)
+        ]
+        for end in (hops.sent, hops.received)
     )
-    told = sent or received or dropped
-    assert told is not None
     # What was given up was so at one of its two ends.
-    at_source = sent or (dropped if dropped and dropped.actor == hop.source else None)
-    at_target = received or (dropped if dropped and dropped.actor == hop.target else None)
-    return {
-        "kind": hop.kind,
-        "message": trace.numbers.get(hop.message, ""),
-        "message_id": hop.message,
-        "sent": sent.at if sent else None,
-        "received": received.at if received else None,
-        "lost": hop.lost,
-        "cause": dropped.text if dropped else "",
-        "stage": told.stage,
-        "function": told.function,
-        "size": sum(told.sizes),
-        "source_port": at_source.port if at_source else "",
-        "target_port": at_target.port if at_target else "",
-    }
+    gives_up = np.where(hops.dropped >= 0, events.actor[hops.dropped], -1)
+    at_source = np.where((hops.sent < 0) & (gives_up == hops.source), hops.dropped, hops.sent)
+    at_target = np.where(
+        (hops.received < 0) & (gives_up == hops.target), hops.dropped, hops.received
+    )
+    ports = [*tables.ports, ""]
+    source_port, target_port = (
+        np.where(end >= 0, events.port[end], -1).tolist() for end in (at_source, at_target)
+    )
+    for kind, message, sent, received, lost, gone, stage, function, bytes_, source, target in zip(
+        hops.kind.tolist(),
+        hops.message.tolist(),
+        sent_at,
+        received_at,
+        hops.lost.tolist(),
+        hops.dropped.tolist(),
+        events.of_content(contents.stage)[told].tolist(),
+        events.of_content(contents.function)[told].tolist(),
+        size[told].tolist(),
+        source_port,
+        target_port,
+        strict=True,
+    ):
+        id = tables.ids[message]
+        yield {
+            "kind": KINDS[kind],
+            "message": numbers.get(id, ""),
+            "message_id": id,
+            "sent": sent,
+            "received": received,
+            "lost": lost,
+            "cause": tables.texts[events.text.item(gone)] if gone >= 0 else "",
+            "stage": stage,
+            "function": tables.texts[function],
+            "size": bytes_,
+            "source_port": ports[source],
+            "target_port": ports[target],
+        }
 
 
 def _kinds(source: Port) -> list[str]:

@@ -48,14 +48,15 @@ class Actor:
     """Whoever owns ports, as declared.
 
     `id` is unique in a run (`server.Pull`, `worker1`); `label` is what it calls itself (`Pull`).
-    `role` is inbound, outbound, bypass or router (all of a server), or worker or client; `kind` is
-    its class. `server` is the id of the server that it is a part of, else empty. `serves` names the
-    server that a worker or client belongs to. `blocks`: it expects its pair to answer.
+    `role` is inbound, outbound, bypass or router (all of a server), worker or client, or program: a
+    program of somebody's, whose sockets are watched. `kind` is its class. `server` is the id of the
+    server that it is a part of, else empty. `serves` names the server that a worker or client
+    belongs to. `blocks`: it expects its pair to answer.
     """
 
     id: str
     label: str
-    role: Literal["inbound", "outbound", "bypass", "router", "worker", "client"]
+    role: Literal["inbound", "outbound", "bypass", "router", "worker", "client", "program"]
     kind: str
     server: str = ""
     serves: str = ""

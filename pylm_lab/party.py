@@ -43,6 +43,7 @@ from pylm_lab.upstream import (
     wait_for_echo,
 )
 from pylm_lab.waits import left_to_themselves
+from pylm_lab.witness import witness
 
 __all__ = ["Party"]
 
@@ -71,6 +72,11 @@ class Party(Roster):
         )
         if gate is not None:
             gate.tell = self.decided
+        #: What a record says of this run, and decisions that were taken before it began.
+        self.about: dict[str, Any] = {}
+        self._early: list[Decision] = []
+        #: Lets who is installed to hear it hear no more.
+        self._unheard: Callable[[], None] | None = None
         self._ending = False
         #: Held by who ends it.
         self._mutex = threading.RLock()
@@ -191,6 +197,8 @@ class Party(Roster):
     def decided(self, decision: Decision) -> None:
         """Tell the hooks what was chosen."""
         self.run.hooks.decided(decision)
+        if not self.begun:
+            self._early.append(decision)
 
     def _joins(self, actor: Actor) -> None:
         """A client is about to speak with its server: if that ends, its calls end."""
@@ -231,6 +239,7 @@ class Party(Roster):
         expect(order, self.server)
         for check in self.checks:
             check()
+        self._unheard = witness(self.run.hooks, early=self._early, **self.about)
         self.begun = True
         self.run.context = self.run.context or zmq.Context()
         try:
@@ -368,6 +377,8 @@ class Party(Roster):
         if self.run.context is not None:
             # Sockets of those who are left hold it up: it can't end before they do.
             _term(self.run.context, 0.0 if self.left else max(0.2, until - time.monotonic()))
+        if self._unheard is not None:
+            self._unheard()
         self.ended = True
 
     def _end_calls(self, until: float) -> None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pylm_lab.choices import Chooser, Operation
 from pylm_lab.errors import LabError, WiringError
 from pylm_lab.faults import parse
 from pylm_lab.hook import Decision
 from pylm_lab.moves import Names, say
-from pylm_lab.trace import Event, Trace
 from pylm_lab.trace.excerpt import excerpt
+
+if TYPE_CHECKING:
+    from pylm_lab.trace import Event, Trace
 
 __all__ = ["Divergence", "Record", "Replayed", "compare"]
 
@@ -83,7 +85,7 @@ class Record:
                 other = hop.source if decision.kind == "receive" else hop.target
                 others = [other] if other else []
         elif decision.kind == "receive":
-            others = list(dict.fromkeys(port.actor for port in trace.links.peers(decision.port)))
+            others = list(dict.fromkeys(port.actor for port in trace.declared.peers(decision.port)))
         here = trace.labels.get(decision.actor, decision.actor)
         there = [trace.labels.get(other, other) for other in others]
         number = trace.numbers.get(message, "")
@@ -241,7 +243,7 @@ def _told(trace: Trace, event: Event) -> str:
     label = trace.labels.get(event.actor, event.actor)
     number = trace.numbers.get(event.message, "")
     if event.what in ("send", "receive"):
-        peers = trace.links.peers(event.port)
+        peers = trace.declared.peers(event.port)
         others = list(dict.fromkeys(trace.labels.get(p.actor, p.actor) for p in peers))
         return say(event.what, label, event.kind, number, others, "")
     what = f" message {number}" if number else ""

@@ -20,6 +20,7 @@ __all__ = [
     "Head",
     "Stamp",
     "fields",
+    "read",
     "read_stamp",
     "replace",
     "strip_stamp",
@@ -85,6 +86,50 @@ def write_stamp(data: bytes, stamp: Stamp) -> bytes:
     return strip_stamp(data) + TAIL.pack(KEY, *stamp)
 
 
+def read(data: bytes) -> tuple[Stamp | None, Head]:
+    """The stamp and the fields of a whole message: what `read_stamp` and `fields` tell."""
+    size = len(data)
+    end = size - _SIZE if data[-_SIZE:-24] == KEY else size
+    pipeline = client = function = cache = payload = b""
+    stage = 0
+    at = 0
+    try:
+        while at < end:
+            key = data[at]
+            length = data[at + 1]
+            at += 2
+            if key > 0x7F or (length > 0x7F and key != 0x32):
+                break  # it is nothing usual
+            if key == 0x18:
+                stage = length
+                continue
+            if length > 0x7F:
+                length, at = _varint(data, at - 1)
+            value = data[at : at + length]
+            at += length
+            if key == 0x0A:
+                pipeline = value
+            elif key == 0x12:
+                client = value
+            elif key == 0x22:
+                function = value
+            elif key == 0x2A:
+                cache = value
+            elif key == 0x32:
+                payload = value
+            else:
+                break
+        else:
+            if at == end:
+                stamp = None if end == size else Stamp(*TAIL.unpack(data[end:])[1:])
+                return stamp, Head(
+                    _text(pipeline), _text(client), stage, _text(function), _text(cache), payload
+                )
+    except IndexError:
+        pass
+    return read_stamp(data), fields(strip_stamp(data))
+
+
 def _inside_a_field(data: bytes) -> bool:
     """The last field of these bytes holds what looks like a tail.
 
@@ -138,7 +183,7 @@ def fields(data: bytes) -> Head:
                 chunk = data[at : at + size]
                 at += size
                 if number in _TEXT_FIELDS:
-                    found[_TEXT_FIELDS[number]] = chunk.decode("utf-8", "backslashreplace")
+                    found[_TEXT_FIELDS[number]] = _text(chunk)
                 elif number == 6:
                     found["payload"] = chunk
             elif kind in (1, 5):
@@ -189,6 +234,10 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
         text = value.encode() if isinstance(value, str) else value
         new = _number(number << 3 | 2) + _number(len(text)) + text
     return before + new + after + stamp
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
 
 
 def _number(value: int) -> bytes:

@@ -36,9 +36,11 @@ def message(
     clock: int = 1,
     payload: bytes = b"a message",
     function: str = "server.foo",
+    stage: int = 0,
 ) -> bytes:
     """The bytes of a PALM message, with a stamp if it has an id."""
-    data = b"\x12\x06client" + _field(4, function.encode()) + _field(6, payload)
+    data = b"\x12\x06client" + (bytes([0x18, stage]) if stage else b"")
+    data += _field(4, function.encode()) + _field(6, payload)
     return wire.write_stamp(data, wire.Stamp(id, parent, clock)) if id else data
 
 

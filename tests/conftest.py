@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import hypothesis
 import leaks
@@ -107,6 +108,8 @@ def pytest_configure(config: pytest.Config) -> None:
         max_examples=100 * scale,
     )
     hypothesis.settings.load_profile("pylm_lab")
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(_Workers())
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -190,6 +193,11 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[_FAILED] = True
+    # A report of several workers is sent as UTF-8, which has no surrogates.
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        for name, text in report.sections
+    ]
     return report
 
 
@@ -243,6 +251,21 @@ def _judge(config: pytest.Config, who: str, left: list[str], *, fail: bool) -> N
     config.stash.setdefault(_LEFT, []).extend(f"{who}: {line}" for line in left)
     if fail and config.getoption("--leaks") == "fail":
         pytest.fail("left behind:\n" + "\n".join(f"  {line}" for line in left), pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several workers (`-n`) tells the others' parent what its tests have left."""
+    workeroutput = getattr(session.config, "workeroutput", None)
+    if workeroutput is not None:
+        workeroutput["left"] = session.config.stash.get(_LEFT, [])
+
+
+class _Workers:
+    """Hears them."""
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        told = getattr(node, "workeroutput", {}).get("left", [])
+        node.config.stash.setdefault(_LEFT, []).extend(told)
 
 
 def pytest_terminal_summary(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 import pylm_lab as lab
 from pylm_lab.cli import main
 from pylm_lab.scenarios import Scenario
+from pylm_lab.trace import forget
 
 FILES = ["flow.gif", "graph.json", "player.html", "router.png", "router.svg", "trace.jsonl"]
 
@@ -120,6 +122,68 @@ def test_check_prints_what_it_finds_and_exits_with_1(
     dataclasses.replace(trace, events=tuple(e for e in trace.events if e is not last)).save(path)
     assert main(["check", str(path)]) == 1
     assert "worker1" in capsys.readouterr().out
+
+
+def test_check_shows_the_hops_of_what_it_finds_and_says_what_it_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "broken.jsonl"
+    broken = [lab.faults.drop("WorkerPush→worker1", nth=2), lab.faults.reorder("client→Pull")]
+    with (
+        lab.scenarios["parallel"].cluster(1, faults=broken) as cluster,
+        contextlib.suppress(lab.LabError),
+    ):
+        lab.scenarios["parallel"].play(cluster)
+    cluster.trace.save(path)
+    assert main(["check", str(path)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "conservation: Message 3 is lost between WorkerPush and worker1: a rule drops the 2nd"
+        " message.",
+        "        step   message  from → to",
+        "         119         3  WorkerPush → worker1  lost at 123",
+        "order: Message 2 overtook message 1 between client and Pull.",
+        "        step   message  from → to",
+        "          77         1  client → Pull  received at 85",
+        "          78         2  client → Pull  received at 80",
+        f"{path}: 2 findings by 8 invariants over {len(cluster.trace.hops)} hops",
+    ]
+    assert main(["check", str(path), "--only", "stages", "--only", "bypass"]) == 0
+    assert "all is well, by 2 invariants over" in capsys.readouterr().out
+    assert main(["check", str(path), "--only", "ordr"]) == 2
+    assert "do you mean 'order'?" in capsys.readouterr().err
+
+
+def test_check_of_a_record_that_is_not_whole_is_no_clean_bill(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "part.jsonl"
+    trace = lab.scenarios["parallel"].run(seed=1)
+    dataclasses.replace(trace, forgotten=3).save(path)
+    assert main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "complete: 3 earlier events were forgotten" in out
+    assert f"{path}: nothing found, but not everything can be told, by 8 invariants" in out
+    assert main(["check", str(path), "--only", "order"]) == 0
+
+
+def test_check_shows_some_of_a_thousand_findings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @lab.invariant("every hop")
+    def every(trace: lab.Trace) -> list[tuple[str, list[int]]]:
+        return [(f"Hop {n}.", [n, *range(20)]) for n in range(60)]
+
+    path = lab.scenarios["parallel"].run(seed=1).save(tmp_path / "fine.jsonl")
+    try:
+        assert main(["check", str(path)]) == 1
+    finally:
+        forget("every hop")
+    out = capsys.readouterr().out
+    assert out.count("every hop: Hop") == 10
+    assert "every hop: … 50 more findings" in out
+    assert out.count("… 16 more hops") == 10
+    assert len(out.splitlines()) == 10 * 8 + 2
+    assert out.endswith("60 findings by 9 invariants over 95 hops\n")
 
 
 def test_a_file_that_is_there_already_is_replaced_only_when_forced(

@@ -14,7 +14,9 @@ import networkx as nx
 import pytest
 from builder import Build, message
 
-from pylm_lab.graph import graph, to_json, wiring
+import pylm_lab as lab
+from pylm_lab.errors import TraceFileError
+from pylm_lab.graph import from_json, graph, message_graph, to_json, wiring
 from pylm_lab.trace import Trace
 
 
@@ -264,20 +266,184 @@ def test_whatever_was_observed_was_declared() -> None:
         )
 
 
+# --------------------------------------------------------------------------------- what led to what
+
+SEEDED = [name for name in lab.scenarios if not lab.scenarios[name].free_only]
+
+
+@pytest.fixture(scope="module", params=SEEDED)
+def scenario(request: pytest.FixtureRequest) -> Trace:
+    """A run of each scenario that can be seeded."""
+    return lab.scenarios[request.param].run(seed=1)
+
+
+def led_to(trace: Trace) -> dict[int, list[int]]:
+    """Each hop of the graph, and the hops that it led to."""
+    return {n: sorted(trace.message_graph[n]) for n in trace.message_graph}
+
+
+def test_a_hop_leads_to_the_hop_that_carried_its_message_on() -> None:
+    trace = Build().master().run(1).run(2).end()
+    assert isinstance(trace.message_graph, nx.DiGraph)
+    assert led_to(trace) == {
+        **{n: [n + 1] for n in (*range(7), *range(8, 15))},
+        7: [],
+        15: [],
+    }
+    found = trace.message_graph
+    assert found.edges[0, 1] == {
+        "actor": "server.Pull",
+        "since": 33,
+        "until": 34,
+        "unseen": False,
+    }
+    edges: Any = trace.graph
+    plain = edges["client"]["server.Pull"][0]
+    assert found.nodes[0] == {**plain, "source": "client", "target": "server.Pull"}
+    assert found.graph == {"schedule": "free", "seed": None, "clock": "step", "scenario": ""}
+
+
+def test_what_was_made_or_asked_or_answered_is_led_to_as_well() -> None:
+    build = Build().master(workers=1).run(1, until="worker1:pull")  # hops 0 to 3
+    build.cross("worker1:db", "server.Cache:listen_to", message(7, parent=1))  # 4
+    build.cross("server.Cache:listen_to", "worker1:db", b"value")  # 5
+    build.cross("worker1:push", "server.WorkerPull:listen_to", message(1))  # 6
+    build.cross("worker1:push", "server.WorkerPull:listen_to", message(8, parent=1))  # 7
+    found = led_to(build.end())
+    assert found == {0: [1], 1: [2], 2: [3], 3: [4, 6, 7], 4: [5], 5: [6], 6: [], 7: []}
+
+
+def test_an_answer_leads_to_all_that_is_published_once_it_has_come() -> None:
+    build = Build().link("a:push", "b:pull").link("b:req", "c:rep", "REQ REP", kind="request")
+    build.port("c:rep", "REP", "inproc://c", binds=True, receives="request", sends="answer")
+    build.port("b:req", "REQ", "inproc://c", sends="request", receives="answer")
+    build.port("b:pub", "PUB", "inproc://p", binds=True, sends="message")
+    build.actor("d", "client").actor("e", "client")
+    for name in ("d", "e"):
+        build.port(f"{name}:sub", "SUB", "inproc://p", receives="message")
+        build.subscribe(f"{name}:sub", b"t", "b:pub")
+    build.cross("a:push", "b:pull", message(1)).cross("b:req", "c:rep", message(7, parent=1))
+    build.cross("c:rep", "b:req", b"value").send("b:pub", b"t", message(1))
+    build.receive("d:sub", b"t", message(1)).receive("e:sub", b"t", message(1))
+    assert led_to(build.end()) == {0: [1, 3, 4], 1: [2], 2: [3, 4], 3: [], 4: []}
+
+
+def test_an_answer_comes_from_its_request_also_without_an_id() -> None:
+    build = Build().link("a:req", "b:rep", "REQ REP", kind="request")
+    build.port("b:rep", "REP", "inproc://b", binds=True, receives="request", sends="answer")
+    build.port("a:req", "REQ", "inproc://b", sends="request", receives="answer")
+    for question, answer in ((b"1?", b"1!"), (b"2?", b"2!")):
+        build.cross("a:req", "b:rep", question).cross("b:rep", "a:req", answer)
+    assert led_to(build.end()) == {0: [1], 1: [], 2: [3], 3: []}
+
+
+def test_a_publication_leads_on_from_each_of_its_subscribers() -> None:
+    trace = lab.scenarios["tee"].run(seed=1)
+    hops = [n for n, hop in enumerate(trace.hops) if hop.message == trace.ids_by_number["1"]]
+    found = trace.message_graph.subgraph(hops)
+    (inside,) = [n for n in found if found.out_degree(n) == 2]
+    assert {trace.hops[n].target for n in found[inside]} == {"pipeline.Sub", "pipeline2.Sub"}
+    assert nx.is_tree(found)
+
+
+def test_across_somebody_who_was_not_recorded_the_order_tells() -> None:
+    build = Build().actor("a", "client").actor("b", "worker")
+    build.port("a:push", "PUSH", "tcp://far:1", sends="message")
+    build.port("b:pull", "PULL", "tcp://far:2", receives="message")
+    build.send("a:push", message(1)).receive("b:pull", message(1)).receive("b:pull", message(2))
+    found = build.end().message_graph
+    assert [*found.edges(data=True)] == [
+        (0, 1, {"actor": "", "since": 3, "until": 4, "unseen": True})
+    ]
+    assert [*found] == [0, 1, 2]
+
+
+def test_what_a_fault_doubled_comes_from_where_it_was_sent() -> None:
+    build = Build().link("a:push", "b:pull").send("a:push", message(1))
+    build.fault("b:pull", "duplicate", message(1))
+    build.receive("b:pull", message(1)).receive("b:pull", message(1))
+    found = build.end().message_graph
+    assert len(found) == 2
+    assert [*found.edges] == [(0, 1)]
+
+
+def test_nothing_leads_to_itself(scenario: Trace) -> None:
+    found = scenario.message_graph
+    assert nx.is_directed_acyclic_graph(found)
+    assert all(earlier < later for earlier, later in found.edges)
+    for _, _, data in found.edges(data=True):
+        assert data["since"] <= data["until"]
+        assert not data["unseen"]
+
+
+def test_every_hop_of_a_message_comes_from_its_first(scenario: Trace) -> None:
+    found, hops = scenario.message_graph, scenario.hops
+    assert {*found} == {n for n, hop in enumerate(hops) if hop.kind not in ("credit", "ready")}
+    for one in (*scenario.messages, *scenario.messages.requests):
+        own = [n for n in found if hops[n] in one.hops]
+        assert set(own) <= {own[0], *nx.descendants(found, own[0])}
+        if one.parent:
+            before = [n for n in found if hops[n] in one.parent.hops]
+            assert own[0] in nx.descendants(found, before[0])
+
+
+def test_all_attributes_are_plain_json(scenario: Trace) -> None:
+    for found in (scenario.graph, scenario.wiring, scenario.message_graph):
+        assert_plain(found.graph)
+        walk(found.graph)
+        for _, data in found.nodes(data=True):
+            assert_plain(data)
+            walk(data)
+        for *_, data in found.edges(data=True):
+            assert_plain(data)
+            walk(data)
+
+
+def walk(value: object) -> None:
+    """Exactly these types, not those that only look alike, such as numbers of numpy."""
+    assert type(value) in (str, int, float, bool, type(None), list, dict), repr(value)
+    if isinstance(value, dict):
+        assert all(type(name) is str for name in value)
+    for one in value.values() if isinstance(value, dict) else value if type(value) is list else ():
+        walk(one)
+
+
 # ----------------------------------------------------------------------------------------- as JSON
 
 
-@pytest.mark.parametrize("which", [graph, wiring])
+@pytest.mark.parametrize("which", [graph, wiring, message_graph])
 def test_a_graph_goes_through_json_and_back(which: Callable[[Trace], Any]) -> None:
     found = which(ten())
     text = to_json(found)
     back: Any = nx.node_link_graph(json.loads(text), edges="edges")
     assert dict(back.nodes(data=True)) == dict(found.nodes(data=True))
-    assert sorted(back.edges(keys=True, data=True), key=str) == sorted(
-        found.edges(keys=True, data=True), key=str
-    )
+    assert sorted(back.edges.items(), key=str) == sorted(found.edges.items(), key=str)
     assert back.graph == found.graph
     assert to_json(back) == text
+
+
+def test_what_was_written_is_read_again(scenario: Trace) -> None:
+    for found in (scenario.graph, scenario.wiring, scenario.message_graph):
+        back = from_json(to_json(found))
+        assert type(back) is type(found)
+        assert nx.utils.graphs_equal(back, found)
+        assert to_json(back) == to_json(found)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "{", "[]", "3", "null", '"text"', "{}", '{"nodes": 3, "edges": []}'),
+        '{"nodes": [], "edges": [{"source": 1}]}',
+        '{"nodes": [{"name": 1}], "edges": []}',
+        '{"nodes": [{"id": {}}], "edges": []}',
+        '{"directed": false, "nodes": [], "edges": []}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_graph_is_one_clear_error(wrong: str) -> None:
+    with pytest.raises(TraceFileError, match=r"give the text that pylm_lab\.graph\.to_json made"):
+        from_json(wrong)
 
 
 def test_the_order_in_which_a_graph_was_made_does_not_show() -> None:

@@ -154,8 +154,8 @@ def test_what_is_imported_is_declared(root: Path, texts: dict[str, bytes]) -> No
         }
         for folder in ("pylm_lab/", "tests/")
     )
-    # A notebook has an IPython; nothing else asks for it.
-    assert package - {"IPython"} == declared
+    # A notebook has an IPython, and pytest loads its plugin; nothing else asks for them.
+    assert package - {"IPython", "pytest"} == declared
     ours = {Path(name).stem for name in texts if name.startswith("tests/")}
     extra = set(map(bare, project["optional-dependencies"]["test"]))
     assert tests - ours <= declared | extra

@@ -32,7 +32,7 @@ class Row(NamedTuple):
 BASE = "errors hook wire waits"
 DOOR = (
     "address arrivals line port patience loop stamps clock foreground actor choices turns "
-    "turnstile schedule faults breakage"
+    "turnstile schedule faults breakage witness"
 )
 RUNS = (
     f"{BASE} persistence arguments {DOOR} parts functions servers subscribing calls clients tasks"
@@ -61,30 +61,35 @@ TABLE = (
     Row("tasks", "runs", f"{BASE} arguments {DOOR}"),
     Row("remote", "runs", RUNS, "zmq google"),
     # what draws
-    Row("trace", "draws", BASE),
-    Row("graph", "draws", f"{BASE} trace", "networkx"),
+    Row("trace", "draws", BASE, "numpy pandas"),
+    Row("graph", "draws", f"{BASE} trace", "networkx numpy"),
     Row("draw", "draws", f"{BASE} trace graph"),
     Row(PAINTERS, "draws", DRAWS, "matplotlib numpy PIL IPython"),
     Row("draw.__init__", "draws", f"{DRAWS} {PAINTERS}"),
     # who joins both
     Row(CLUSTER, "joins", f"{RUNS} remote trace", "zmq"),
+    Row("watched watching", "joins", f"{BASE} {DOOR} trace", "zmq"),
+    Row("testing", "joins", "trace watched watching", "pytest"),
     Row("scenarios", "joins", f"{RUNS} remote trace {CLUSTER}"),
     Row("rerun", "joins", f"{RUNS} trace {CLUSTER} scenarios"),
     Row("explore", "joins", f"{RUNS} trace {CLUSTER} scenarios rerun"),
     Row("course", "joins", f"{RUNS} {SHOWS} {CLUSTER} scenarios rerun explore", "IPython"),
     Row("output", "joins", f"{BASE} trace"),
+    Row("recording", "joins", f"{BASE} witness trace"),
     Row("figures", "joins", f"{SHOWS} {CLUSTER} scenarios"),
-    Row("bench", "joins", f"{RUNS} {SHOWS} {CLUSTER}", "zmq"),
+    Row("bench", "joins", f"{RUNS} {SHOWS} {CLUSTER}", "zmq networkx opentelemetry"),
     Row(
         "cli __main__",
         "joins",
-        f"{RUNS} {SHOWS} {CLUSTER} scenarios rerun explore course output figures bench",
+        f"{RUNS} {SHOWS} {CLUSTER} scenarios rerun explore course output recording figures bench",
     ),
 )
 
 #: (module, what it imports): why. "?" is a name that is worked out when it runs.
 EXCEPTIONS = {
     ("__init__", "?"): "the map of the public names loads each when it is asked for",
+    ("__init__", "recording"): "a process that its environment tells to record itself does so",
+    ("trace.__init__", "?"): "its own names, each of which it loads when it is asked for",
     ("cli.command", "__init__"): "the version is said there",
     ("trace.trace", "graph"): "Trace.graph and Trace.wiring hand on to it, by name, when asked",
     ("waits", "graph"): "Waits.graph hands on to it, by name, when asked",

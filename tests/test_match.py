@@ -10,7 +10,8 @@ import pytest
 from builder import Build, message
 
 from pylm_lab.trace import Hop, Trace
-from pylm_lab.trace.match import match, pairs
+from pylm_lab.trace.builder import columns_of
+from pylm_lab.trace.match import Matching
 
 #: One kind of hop, told short: who, to whom, and how it ended.
 Told = tuple[str, str, str]
@@ -80,8 +81,9 @@ def test_the_records_of_threads_are_matched_before_they_are_put_in_order() -> No
         order = [n for actor in actors for n, e in enumerate(trace.events) if e.actor == actor]
         events = [replace(trace.events[n], at=0) for n in order]
         for declared in (trace.actors, trace.actors[::-1]):
-            found = pairs(trace.ports, declared, events)
-            assert {order[arrival]: order[send] for arrival, send in found.items()} == true
+            found = Matching(trace.ports, declared, columns_of(events)).came_from
+            came = {order[n]: order[send] for n, send in enumerate(found.tolist()) if send >= 0}
+            assert came == true
 
 
 def test_each_part_has_credits_of_its_own() -> None:
@@ -406,4 +408,4 @@ def test_a_feedback_that_the_router_gives_up_was_received_by_it() -> None:
 
 
 def test_nothing_gives_no_hops() -> None:
-    assert match((), (), ()) == ()
+    assert Trace().hops == ()

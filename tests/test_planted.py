@@ -60,12 +60,12 @@ def lost_to(trace: Trace, actor: str) -> Counter[tuple[str, str, str]]:
     for port in trace.ports:
         if (port.actor, port.receives) != (actor, "message"):
             continue
-        senders = [peer.id for peer in trace.links.peers(port.id) if peer.sends == "message"]
+        senders = [peer.id for peer in trace.declared.peers(port.id) if peer.sends == "message"]
         # What a PUSH has dealt is for one of several; what none of them received was for this one.
         ends = {port.id}
         for sender in senders:
             if sockets[sender] == "PUSH":
-                ends |= {p.id for p in trace.links.peers(sender) if p.receives == "message"}
+                ends |= {p.id for p in trace.declared.peers(sender) if p.receives == "message"}
         for event in trace.events:
             if event.kind != "message":
                 continue
@@ -119,7 +119,7 @@ def overtaken(trace: Trace) -> bool:
 
 def sent_at(trace: Trace, there: Event) -> str:
     """The port at which it was sent what has come there."""
-    peers = {peer.id for peer in trace.links.peers(there.port)}
+    peers = {peer.id for peer in trace.declared.peers(there.port)}
     sends = [
         event
         for event in trace.events

@@ -92,8 +92,14 @@ def test_a_trace_cannot_be_changed() -> None:
     trace = ten()
     with pytest.raises(dataclasses.FrozenInstanceError):
         trace.seed = 3  # type: ignore[misc]
-    assert isinstance(trace.events, tuple)
-    assert isinstance(trace.hops, tuple)
+    with pytest.raises(TypeError):
+        trace.events[0] = trace.events[1]  # type: ignore[index]
+    with pytest.raises(ValueError, match="read-only"):
+        trace.columns.at[0] = 7
+    with pytest.raises(TypeError):
+        trace.hops[0] = trace.hops[1]  # type: ignore[index]
+    with pytest.raises(ValueError, match="read-only"):
+        trace.hops.sent[0] = 7
     assert trace.hops is trace.hops
 
 
@@ -262,7 +268,7 @@ def test_nothing_in_a_message_reaches_the_page_as_markup() -> None:
 def test_a_long_trace_is_shown_without_being_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     build = Build().link("a:push", "b:pull").cross("a:push", "b:pull", message(1))
     events = build.trace.events
-    long = dataclasses.replace(build.trace, events=events[:2] + events[2:] * 500_000)
+    long = dataclasses.replace(build.trace, events=(*events[:2], *tuple(events[2:]) * 500_000))
     read: list[int] = []
     whole = Trace.hops.func  # type: ignore[attr-defined]
 

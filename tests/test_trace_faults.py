@@ -18,7 +18,7 @@ from pylm_lab.draw.story import EVERY, Step, tell
 from pylm_lab.draw.style import THEMES
 from pylm_lab.hook import Decision
 from pylm_lab.trace import Event, Hop, Trace, counts
-from pylm_lab.trace.tape import rows
+from pylm_lab.trace.tape import Long
 
 PUSH, PULL = "server.WorkerPush:listen_to", "worker1:pull"
 DROPS = "a rule drops the 3rd message"
@@ -45,7 +45,7 @@ def dropped(port: str, *frames: bytes, build: Build) -> Trace:
 
 
 def found(trace: Trace, name: str) -> list[str]:
-    return [finding.sentence for finding in trace.check() if finding.name == name]
+    return [finding.sentence for finding in trace.check(only=name)]
 
 
 def faults(steps: tuple[Step, ...]) -> list[Step]:
@@ -88,8 +88,9 @@ def test_of_a_long_message_that_is_struck_all_that_matters_is_kept() -> None:
     event = build.trace.events[-1]
     assert (event.message, event.sizes, event.excerpt) == (f"{5:016x}", (len(data),), "x" * 64)
     assert len(event.text) == 500
-    (row,) = rows(build.recorder._tapes["b"].copy()[1:])
-    assert sum(map(len, row.frames)) <= 512, "more is kept than is shown"
+    (kept,) = build.recorder._tapes["b"].copy().last
+    assert isinstance(kept, Long)
+    assert sum(map(len, kept.frames)) <= 512, "more is kept than is shown"
 
 
 @pytest.mark.parametrize(

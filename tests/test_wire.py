@@ -35,6 +35,20 @@ def test_a_stamp_is_read_replaced_and_removed(message: PalmMessage, stamp: Stamp
     assert wire.write_stamp(stamped, Stamp(1, 2, 3)) == wire.write_stamp(plain, Stamp(1, 2, 3))
 
 
+@given(
+    st.one_of(
+        MESSAGES.map(PalmMessage.SerializeToString),
+        st.builds(lambda m, s: wire.write_stamp(m.SerializeToString(), s), MESSAGES, STAMPS),
+        st.builds(lambda data, s: wire.write_stamp(data, s), st.binary(max_size=60), STAMPS),
+        st.binary(max_size=200),
+    )
+)
+@example(PalmMessage(payload=wire.write_stamp(b"", Stamp(1, 2, 3))).SerializeToString())
+def test_all_is_read_at_once_as_piece_by_piece(data: bytes) -> None:
+    for cut in (data, data[:-1], data[:20]):
+        assert wire.read(cut) == (wire.read_stamp(cut), wire.fields(wire.strip_stamp(cut)))
+
+
 @given(MESSAGES, STAMPS, st.binary(max_size=300))
 def test_a_peer_that_knows_no_stamps_hands_it_on_at_the_end(
     message: PalmMessage, stamp: Stamp, payload: bytes

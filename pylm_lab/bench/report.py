@@ -19,7 +19,16 @@ __all__ = ["circumstances", "count_text", "figure_text", "ratio_text", "table", 
 #: With fewer rounds or messages chance decides more than the code.
 FEW_ROUNDS, FEW_MESSAGES = 3, 5_000
 #: Decimals by unit.
-_DECIMALS = {"messages/s": 0, "answers/s": 0, "ns/operation": 0, "ms": 1, "µs": 1, "µs/message": 2}
+_DECIMALS = {
+    "messages/s": 0,
+    "answers/s": 0,
+    "ns/operation": 0,
+    "ms": 1,
+    "µs": 1,
+    "µs/message": 2,
+    "µs/hop": 2,
+    "B/hop": 0,
+}
 
 
 def circumstances(found: Found) -> tuple[str, str]:

@@ -52,7 +52,9 @@ class Found:
 
 
 class Suite:
-    """The groups of these names (none: all), with so many messages, so many times.
+    """The groups of these names, with so many messages, so many times.
+
+    Without a name: all groups but those that run only when they are named.
 
     Raises:
         LabError: a number below 1, or no such group.
@@ -69,7 +71,7 @@ class Suite:
                 raise LabError(f"--only {name}: there is no such group: {hint}")
         self.messages = messages
         self.rounds = rounds
-        self.groups = [group for group in GROUPS.values() if not only or group.name in only]
+        self.groups = [g for g in GROUPS.values() if (g.name in only if only else not g.named)]
 
     def run(self, told: Callable[[str], None] = lambda _: None) -> Found:
         """Measure everything; `told` hears what is measured next.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pylm_lab.bench import processes, raw, routed
+from pylm_lab.bench import processes, raw, recorded, routed
 from pylm_lab.bench.chain import Chain, latencies, throughput
 from pylm_lab.bench.job import Job
 from pylm_lab.bench.routed import Routed
@@ -24,6 +24,7 @@ __all__ = ["GROUPS", "Figure", "Group", "Variant"]
 
 RATE = "messages/s"
 EACH = "µs/message"
+HOP, BYTES = "µs/hop", "B/hop"
 #: What the recorder with a limit keeps of each actor.
 RING = 10_000
 
@@ -50,7 +51,7 @@ class Group:
     """Variants that are compared with each other.
 
     `share`: of the messages that are asked for, one in so many is used; 0: none. `ratio` says in
-    words what the ratios are of.
+    words what the ratios are of. One that is `named` runs only when its name is given.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Group:
     ratio: str
     share: int
     variants: tuple[Variant, ...]
+    named: bool = False
 
     def count(self, messages: int) -> int:
         """How many messages a variant moves in a round."""
@@ -204,5 +206,79 @@ _PROCESSES = Group(
     ),
 )
 
+
+# The trace
+
+_ALONE_HEARD = "the run, nobody listens"
+_HELD = "held by the Recorder, all"
+
+
+def _listened(what: str, held: str, hook: Callable[[], Hook]) -> tuple[Variant, Variant]:
+    """What a hook costs while a run goes on, and what it then holds."""
+    return (
+        _variant(
+            Figure(what=f"the run, {what}", unit=HOP, base=_ALONE_HEARD),
+            lambda job: recorded.time_of_run(job, hook),
+        ),
+        _variant(
+            Figure(what=f"held by {held}", unit=BYTES, base=_HELD),
+            lambda job: recorded.memory(job, hook),
+        ),
+    )
+
+
+def _rows(what: str, **how: Any) -> Variant:
+    return Variant(
+        figures=(
+            Figure(what=f"the Recorder's rows, {what}", unit=BYTES),
+            Figure(what=f"the messages' bytes in them, {what}", unit=BYTES),
+        ),
+        measure=lambda job: recorded.rows(job, **how),
+    )
+
+
+def _trace() -> Group:
+    spans = recorded.has_spans()
+    hooks: list[tuple[str, str, Callable[[], Hook]]] = [
+        ("Recorder()", "the Recorder, all", Recorder),
+        ("networkx.add_edge a hop", "the graph", recorded.Edges),
+    ]
+    if spans:
+        hooks.append(("OpenTelemetry, a span a hop", "the spans", recorded.Spans))
+    times, holds = zip(*(_listened(*each) for each in hooks), strict=True)
+    missing = "" if spans else " (OpenTelemetry's SDK is not installed)"
+    return Group(
+        name="trace",
+        title=f"Trace: a job in one process, eight hops a message{missing}",
+        ratio="how many times the run when nobody listens, and what the Recorder holds",
+        share=1,
+        variants=(
+            _variant(
+                Figure(what=_ALONE_HEARD, unit=HOP, base=_ALONE_HEARD),
+                lambda job: recorded.time_of_run(job, None),
+            ),
+            *times,
+            Variant(
+                figures=tuple(Figure(what=step, unit=HOP) for step, _ in recorded.STEPS),
+                measure=recorded.step_times,
+            ),
+            *holds,
+            _rows("sent together"),
+            _rows(f"payloads of {recorded.LONG:,} bytes", size=recorded.LONG),
+            _rows("sent one by one", alone=True),
+            _rows("one by one, each time subscribing", alone=True, subscribing=True),
+            Variant(
+                figures=tuple(
+                    Figure(what=f"{step}, at the most", unit=BYTES) for step, _ in recorded.STEPS
+                ),
+                measure=recorded.step_memory,
+            ),
+        ),
+        named=True,
+    )
+
+
 #: Every group by its name.
-GROUPS = {group.name: group for group in (_THROUGHPUT, _RECORDING, _LATENCY, _START, _PROCESSES)}
+GROUPS = {
+    group.name: group for group in (_THROUGHPUT, _RECORDING, _LATENCY, _START, _PROCESSES, _trace())
+}

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pylm_lab import __version__
-from pylm_lab.cli import running, showing, terminal
+from pylm_lab.cli import checking, exporting, merging, running, showing, terminal
 from pylm_lab.errors import LabError
+from pylm_lab.trace import invariants
 
 __all__ = ["main"]
 
@@ -26,6 +27,14 @@ Scripts: pylm-lab run master.py "worker.py worker1" client.py starts each as a p
 and writes their lines after their names. It waits until the last one has ended by itself (and all
 others that are the same file), then ends the others as Ctrl-C would. A script that fails
 ends all. Exit code 0: all did what they should; 1: one failed, or --timeout is over; 130: Ctrl-C.
+With --trace FILE each records itself, and FILE is the trace of all of them.
+"""
+
+#: What there is to know of `merge`.
+MERGE = """
+A process that is started with PYLM_LAB_TRACE=DIR in its environment records itself into a file of
+DIR, and so does each of its children. Merged, their traces are one: in causal order, and with a
+sentence for whatever is known to be missing, such as the end of a process that was killed.
 """
 
 
@@ -169,10 +178,52 @@ def _parser() -> argparse.ArgumentParser:
     _server(play)
     _force(play)
 
+    export = command("export", exporting.export, "write a trace in the format of another tool")
+    _input(export)
+    export.add_argument("--to", required=True, metavar="FORMAT", help=exporting.formats())
+    export.add_argument("-o", "--out", type=Path, metavar="FILE", help="(default: print it)")
+    export.add_argument(
+        "--limit", type=int, metavar="N", help="draw so many hops (mermaid; default: 200)"
+    )
+    export.add_argument(
+        "--credits", action="store_true", help="draw acknowledgements too (mermaid)"
+    )
+    _force(export)
+
     check = command(
-        "check", showing.check, "look for what no run should do; exit code 1 if there is any"
+        "check",
+        checking.check,
+        "look for what no run should do; exit code 1 if there is any",
+        "Exit code 1 also where the record is not whole, so that not everything can be told. "
+        f"The invariants: {', '.join(invariants())}.",
     )
     _input(check)
+    check.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="ask this invariant only; may be repeated",
+    )
+
+    merge = command(
+        "merge",
+        merging.merge,
+        "join what several processes have recorded into one trace; exit code 1 if something is "
+        "missing",
+        MERGE,
+    )
+    merge.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="DIR | TRACE",
+        help="a folder that PYLM_LAB_TRACE has named; or traces",
+    )
+    merge.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="(default: DIR.jsonl, beside the folder)"
+    )
+    _force(merge)
 
     figures = command("figures", showing.figures, "make the project's figures again")
     figures.add_argument(
@@ -200,7 +251,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="GROUP",
-        help="throughput, recording, latency, start or processes; may be repeated (default: all)",
+        help="throughput, recording, latency, start, processes, or trace, which runs only when it"
+        " is named; may be repeated (default: all others)",
     )
     bench.add_argument("--json", type=Path, metavar="FILE", help="save every round there")
     bench.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .svg, .png or .pdf")

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import IO
 
 __all__ = ["Process"]
@@ -26,9 +27,11 @@ class Process:
     So Ctrl-C in the terminal does not reach it, and it hears of it once, from us.
     """
 
-    def __init__(self, name: str, command: list[str]) -> None:
+    def __init__(self, name: str, command: list[str], variables: Mapping[str, str]) -> None:
         self.name = name
         self.command = command
+        #: What its environment has besides ours.
+        self._variables = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **variables}
         #: It was told to end.
         self.told = False
         #: It did not listen.
@@ -48,7 +51,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+            env={**os.environ, **self._variables},
             creationflags=windows,
             process_group=None if os.name == "nt" else 0,
         )

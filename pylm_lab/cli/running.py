@@ -9,6 +9,7 @@ from typing import Any
 from pylm_lab import faults
 from pylm_lab.arguments import seconds
 from pylm_lab.breakage import check_names
+from pylm_lab.cli.merging import run_recorded
 from pylm_lab.cli.scripts import are_scripts, run_scripts
 from pylm_lab.cli.telling import doing, tell_answers, tell_run
 from pylm_lab.cluster import Cluster
@@ -72,11 +73,14 @@ def tour(asked: argparse.Namespace) -> int:
 def run(asked: argparse.Namespace) -> int:
     """`pylm-lab run SCENARIO`, or `pylm-lab run SCRIPT…`."""
     if are_scripts(asked.what):
-        for option in ("seed", "fault", "set", "tcp", "trace", "force"):
+        for option in ("seed", "fault", "set", "tcp"):
             if getattr(asked, option) not in (None, False, []):
                 raise WiringError(f"--{option} is for scenarios, and {asked.what[0]!r} is a script")
-        lasting = seconds("--for", asked.lasting)
-        return run_scripts(asked.what, lasting, seconds("--timeout", asked.timeout))
+        times = seconds("--for", asked.lasting), seconds("--timeout", asked.timeout)
+        if asked.trace is None:
+            return run_scripts(asked.what, *times)
+        claim_file(asked.trace, force=asked.force)
+        return run_recorded(asked.what, *times, asked.trace)
     if asked.lasting is not None:
         raise WiringError("--for is for scripts: a scenario ends by itself, or give --timeout")
     asked.scenario = asked.what[0]

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -83,13 +83,19 @@ def split(word: str, *, windows: bool = os.name == "nt") -> list[str]:
         raise LabError(f"run: {word!r} can't be split: {str(error).lower()}") from None
 
 
-def run_scripts(words: Sequence[str], lasting: float | None, timeout: float | None) -> int:
+def run_scripts(
+    words: Sequence[str],
+    lasting: float | None,
+    timeout: float | None,
+    variables: Mapping[str, str] | None = None,
+) -> int:
     """Run them, and report; returns the exit code.
 
     Args:
         words: each a script with its arguments.
         lasting: end all after so many seconds, and wait for none.
         timeout: seconds after which it has failed that the last one has not ended.
+        variables: what their environment has besides ours.
     """
     commands = [split(word) for word in words]
     for file, *_ in commands:
@@ -97,7 +103,8 @@ def run_scripts(words: Sequence[str], lasting: float | None, timeout: float | No
             why = "is a folder" if Path(file).is_dir() else "is no file"
             raise LabError(f"run: {file!r} {why}: nothing was started")
     names = _names(commands)
-    scripts = [Process(name, command) for name, command in zip(names, commands, strict=True)]
+    more = variables or {}
+    scripts = [Process(name, command, more) for name, command in zip(names, commands, strict=True)]
     return _Run(scripts, lasting, timeout).run()
 
 

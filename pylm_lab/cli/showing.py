@@ -1,4 +1,4 @@
-"""The commands that look at what is there: list, parts, draw, play, check, figures, bench."""
+"""The commands that look at what is there: list, parts, draw, play, figures, bench."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pylm_lab.output import claim_file
 from pylm_lab.scenarios import get, names
 from pylm_lab.trace import Trace
 
-__all__ = ["bench", "check", "draw", "figures", "list_parts", "list_scenarios", "play"]
+__all__ = ["bench", "draw", "figures", "list_parts", "list_scenarios", "play"]
 
 
 def list_scenarios(asked: argparse.Namespace) -> int:
@@ -65,17 +65,6 @@ def play(asked: argparse.Namespace) -> int:
 def _beside(trace: Path, suffix: str) -> Path:
     name = trace.name.removesuffix(".gz").removesuffix(".jsonl")
     return trace.with_name(name + suffix)
-
-
-def check(asked: argparse.Namespace) -> int:
-    """`pylm-lab check TRACE`."""
-    trace = Trace.load(asked.file)
-    findings = trace.check()
-    for finding in findings:
-        print(f"{finding.name}: {finding.sentence}")
-    if not findings:
-        print(f"{asked.file}: all is well in {len(trace.hops)} hops")
-    return 1 if findings else 0
 
 
 def figures(asked: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from pylm_lab.draw.story import EVERY, tell
 from pylm_lab.trace import Hop, Trace, counts
 from pylm_lab.trace.excerpt import excerpt
 
-__all__ = ["doing", "line", "tell_answers", "tell_run", "troubles"]
+__all__ = ["doing", "line", "tell_answers", "tell_findings", "tell_run", "troubles"]
 
 #: Answers, hops and sentences that are shown.
 LINES = 10
@@ -67,6 +67,11 @@ def tell_run(trace: Trace, *, broken: bool = False) -> None:
             print(f"  {sentence}")
         if len(done) > LINES:
             print(f"  … {len(done) - LINES} more")
+    tell_findings(trace)
+
+
+def tell_findings(trace: Trace) -> None:
+    """What the check has found."""
     findings = trace.check()
     print("" if findings else "\nNothing was lost.")
     for finding in findings:

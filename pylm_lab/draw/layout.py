@@ -6,6 +6,7 @@ from typing import Literal
 
 from pylm_lab.draw.metrics import clean
 from pylm_lab.draw.router import caption
+from pylm_lab.draw.router.foot import Foot
 from pylm_lab.draw.router.geometry import Geometry
 from pylm_lab.draw.router.inside import draw_inside
 from pylm_lab.draw.router.legend import HEIGHT, draw_heading, draw_legend
@@ -42,15 +43,17 @@ def router_scene(
     found = survey(trace, server)
     title = caption.title(found) if title is None else title
     subtitle = caption.subtitle(found) if subtitle is None else subtitle
-    geometry, sheet = Geometry(plan(found), sizes), Sheet(sizes)
+    foot = Foot(found, sizes)
+    geometry, sheet = Geometry(plan(found), foot.leaves), Sheet(sizes)
     draw_inside(geometry, sheet)
     draw_table(geometry, sheet)
     draw_outside(geometry, sheet)
-    height = geometry.height
+    height: float = geometry.height
     if sizes.heading:
         draw_heading(geometry, sheet, title, subtitle)
         draw_legend(geometry, sheet)
         height += HEIGHT
+    height += foot.draw(sheet, geometry.width, height)
     return sheet.scene(
         width=geometry.width,
         height=height,

@@ -14,7 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Badge", "Box", "Disc", "Item", "Line", "Link", "Mark", "Pill", "Point", "Scene", "Text"]
+__all__ = [
+    "Badge",
+    "Box",
+    "Disc",
+    "Item",
+    "Line",
+    "Link",
+    "Mark",
+    "Pill",
+    "Point",
+    "Scene",
+    "Text",
+    "cut_strokes",
+]
 
 Point = tuple[float, float]
 #: The actors at the two ends of a link, by id: (source, target).
@@ -77,13 +90,15 @@ class Line:
 class Mark:
     """A sign on a part or disc around `x`, `y`: a square binds, a ring connects, two bars block.
 
-    `size` is the side of the square, the outer diameter of the ring, the height of the bars.
+    Two slanted strokes, between which its border is broken, say that its record is cut: it ends
+    early. `size` is the side of the square, the outer diameter of the ring, the height of the bars
+    and of the strokes.
     """
 
     id: str
     x: float
     y: float
-    kind: Literal["binds", "connects", "blocks"]
+    kind: Literal["binds", "connects", "blocks", "cut"]
     size: float = 9
 
 
@@ -136,6 +151,17 @@ class Badge:
 
 
 Item = Box | Disc | Line | Mark | Text | Pill | Badge
+
+
+def cut_strokes(mark: Mark) -> tuple[tuple[Point, ...], ...]:
+    """Of a mark that says cut: the corners of the gap, closed, and the two strokes at its sides."""
+    x, y, h = mark.x, mark.y, mark.size / 2
+    low, high = x - 0.68 * h, x - 0.04 * h
+    left, right = (
+        ((low - 0.28 * h, y + h), (high - 0.28 * h, y - h)),
+        ((low + h, y + h), (high + h, y - h)),
+    )
+    return (*left, *right[::-1], left[0]), left, right
 
 
 @dataclass(frozen=True, kw_only=True)

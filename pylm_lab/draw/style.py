@@ -17,6 +17,7 @@ __all__ = [
     "ARROW_ASPECT",
     "BORDERS",
     "CASING",
+    "CUT",
     "DASHES",
     "DIGIT_HEIGHT",
     "FORMATS",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: Paper on both sides of a cased line, px.
 CASING: Final = 3.0
+#: Width of the strokes of a cut, px.
+CUT: Final = 1.8
 #: Width of an arrow head ÷ its length.
 ARROW_ASPECT: Final = 0.8
 

@@ -14,8 +14,20 @@ from collections.abc import Sequence
 from html import escape
 
 from pylm_lab.draw.metrics import clean
-from pylm_lab.draw.scene import Badge, Box, Disc, Item, Line, Mark, Pill, Point, Scene, Text
-from pylm_lab.draw.style import ARROW_ASPECT, BORDERS, CASING, DASHES, DIGIT_HEIGHT, Theme
+from pylm_lab.draw.scene import (
+    Badge,
+    Box,
+    Disc,
+    Item,
+    Line,
+    Mark,
+    Pill,
+    Point,
+    Scene,
+    Text,
+    cut_strokes,
+)
+from pylm_lab.draw.style import ARROW_ASPECT, BORDERS, CASING, CUT, DASHES, DIGIT_HEIGHT, Theme
 
 __all__ = ["FONT", "colours", "identity", "stylesheet", "svg"]
 
@@ -173,6 +185,13 @@ def _mark(item: Mark) -> str:
             for left in (x - gap / 2 - w, x + gap / 2)
         )
         return f"<g{_id(item)}>{bars}</g>"
+    if item.kind == "cut":
+        ground, *strokes = cut_strokes(item)
+        lines = "".join(_way(stroke) for stroke in strokes)
+        return (
+            f'<g{_id(item)}><path class="fill-paper" d="{_way(ground)}"/>'
+            f'<path class="wire stroke-ink" d="{lines}" stroke-width="{_n(CUT)}"/></g>'
+        )
     return (
         f'<rect{_id(item)} class="head-ink stroke-paper" x="{_n(x - half)}" y="{_n(y - half)}"'
         f' width="{_n(item.size)}" height="{_n(item.size)}" stroke-width="1"/>'

@@ -33,6 +33,7 @@ from pylm_lab.parts.services import (
 )
 from pylm_lab.schedule import SLICE
 from pylm_lab.waits import Wait, left_to_themselves
+from pylm_lab.witness import witness
 
 __all__ = ["BaseMaster", "ServerTemplate", "replaced"]
 
@@ -70,6 +71,8 @@ class ServerTemplate(Plan):
         #: The error that ended it, or None.
         self.reason: BaseException | None = None
         self.is_open = False
+        #: Lets who is installed to hear it hear no more.
+        self._unheard: Callable[[], None] | None = None
         self._done = threading.Event()
         #: A stop from another thread waits until everything is launched.
         self._changing = threading.RLock()
@@ -93,6 +96,7 @@ class ServerTemplate(Plan):
         self.reason = self.failure = None
         self._done.clear()
         self.name_actors()
+        self._unheard = witness(self.shared.hooks, self.id)
         try:
             for actor in self.actors:
                 actor.enter(self.shared)
@@ -106,6 +110,7 @@ class ServerTemplate(Plan):
         except BaseException:
             for actor in self.actors:
                 actor.cleanup(linger=0)
+            self._unheard()
             raise
         self._publish()
         self.is_open = True
@@ -233,6 +238,8 @@ class ServerTemplate(Plan):
             actor.abandoned = actor.is_running
             if not actor.is_running:
                 actor.cleanup(linger)
+        if self._unheard is not None:
+            self._unheard()
         self.is_open = False
         return ended
 

@@ -2,41 +2,93 @@
 
 1. An invariant reads the record and nothing else (`rules` has those that come with the lab).
 2. For every link: sent = received + in flight + dropped for a named cause.
+3. What can't be told, because events are missing from the record, is said once for each reason;
+   what can be told all the same, is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pylm_lab.hook import Kind
-from pylm_lab.trace.facts import to_nobody
-from pylm_lab.trace.finding import Finding, invariant
+from pylm_lab.trace.facts import Case, to_nobody
+from pylm_lab.trace.finding import (
+    COMPLETE,
+    Finding,
+    Rule,
+    asked,
+    chosen,
+    forget,
+    invariant,
+    invariants,
+)
+from pylm_lab.trace.gaps import early, ended
 from pylm_lab.trace.records import Link
-from pylm_lab.trace.rules import INVARIANTS  # all that there are, so the modules of all of them
+from pylm_lab.trace.rules import LAB
 
 if TYPE_CHECKING:
     from pylm_lab.trace.trace import Trace
 
-__all__ = ["INVARIANTS", "Count", "Finding", "check", "counts", "invariant"]
+__all__ = ["Count", "Finding", "check", "counts", "forget", "invariant", "invariants"]
+
+asked(*LAB)
+
+#: What asks for all that happened: where something is missing, it may have happened there.
+_OF_ALL = ("conservation", "waiting", "answers")
 
 
-def check(trace: Trace) -> list[Finding]:
+def check(trace: Trace, only: str | Iterable[str] | None = None) -> list[Finding]:
     """All that the invariants find, in their order; empty when all is well.
 
-    Where the recorder has forgotten events they can't tell, and the one finding says so.
+    `only` names those that are asked (`invariants()` has all names). Something is found once: what
+    only follows from it, such as the answer that never came of a message that was lost, is not
+    found again. Where the record is not whole, a finding named `complete` says what can't be told.
+
+    Raises:
+        WiringError: there is no invariant of a name.
     """
+    wanted = chosen(only)
+    case = Case(trace)
+    found = list(_complete(trace, wanted))
+    for rule in wanted:
+        new = list(rule.ask(case))
+        case.named.update(n for finding in new for n in finding.hops)
+        found += new
+    return found
+
+
+def _complete(trace: Trace, wanted: list[Rule]) -> Iterator[Finding]:
+    """Why something can't be told."""
+    if not any(rule.name in _OF_ALL for rule in wanted):
+        return
+    unknown = "whether anything was lost or never answered"
     if trace.forgotten:
-        sentence = (
-            f"{trace.forgotten:,} earlier events were forgotten, to keep within the recorder's "
-            "limit: whether anything was lost can't be told. Record without a limit, or look at "
-            "the recorder's totals."
+        were = "event was" if trace.forgotten == 1 else "events were"
+        yield Finding(
+            COMPLETE,
+            f"{trace.forgotten:,} earlier {were} forgotten, to keep within the recorder's limit: "
+            f"{unknown} can't be told. Record without a limit, or look at the recorder's totals.",
+            unsure=True,
         )
-        return [Finding("complete", sentence)]
-    return [
-        Finding(name, sentence, tuple(hops))
-        for name, rule in INVARIANTS.items()
-        for sentence, hops in rule(trace)
-    ]
+    if trace.left_out:
+        were = "event is" if trace.left_out == 1 else "events are"
+        yield Finding(
+            COMPLETE,
+            f"This is a part of a record, {trace.left_out:,} {were} left out: {unknown} can't be "
+            "told. Check the whole of it.",
+            unsure=True,
+        )
+    if trace.cut:
+        their = "its process" if len(early(trace)) == 1 else "their processes"
+        yield Finding(
+            COMPLETE,
+            f"{ended(early(trace))} {unknown.capitalize()} there can't be told, since {their} died "
+            "or went on without the record.",
+            unsure=True,
+        )
 
 
 class Count(NamedTuple):
@@ -58,15 +110,20 @@ def counts(trace: Trace, *kinds: Kind) -> dict[Link, Count]:
     A publication counts once for each subscriber, so one that nobody had subscribed to does not. An
     end that is not known is an empty name. Links come in the order in which they were first used.
     """
-    found: dict[Link, Count] = {}
-    for hop in trace.hops:
-        if hop.kind in (kinds or ("message",)) and not to_nobody(trace, hop):
-            sent, received, in_flight, dropped = found.get(hop.link, Count())
-            arrived = hop.received is not None
-            found[hop.link] = Count(
-                sent + (hop.sent is not None or hop.lost),
-                received + arrived,
-                in_flight + (not arrived and not hop.lost),
-                dropped + hop.lost,
-            )
-    return found
+    hops = trace.hops
+    counted = np.flatnonzero(hops.are(*(kinds or ("message",))) & ~to_nobody(trace))
+    names = ["", *trace.columns.tables.actors]
+    width = len(names)
+    keys = (hops.source[counted].astype(np.int64) + 1) * width + hops.target[counted] + 1
+    links, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    which = which.reshape(-1)
+    lost, arrived = hops.lost[counted], hops.received[counted] >= 0
+    columns = [
+        np.bincount(which[flags], minlength=len(links)).tolist()
+        for flags in ((hops.sent[counted] >= 0) | lost, arrived, ~arrived & ~lost, lost)
+    ]
+    told = list(zip(links.tolist(), zip(*columns, strict=True), strict=True))
+    return {
+        (names[key // width], names[key % width]): Count(*count)
+        for key, count in (told[n] for n in np.argsort(first).tolist())
+    }

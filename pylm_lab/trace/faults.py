@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from pylm_lab.trace.records import Event, Hop
+import numpy as np
+
+from pylm_lab.trace.columns import Events, Hops
+from pylm_lab.trace.tables import FAULTS, WHATS, Positions
 
 __all__ = ["DROPS", "HOLDS", "Faults", "struck"]
 
@@ -21,8 +23,8 @@ __all__ = ["DROPS", "HOLDS", "Faults", "struck"]
 DROPS = ("drop", "part")
 #: Faults that hold a message back; it may be received later.
 HOLDS = ("delay", "reorder")
-#: By what a message is known at one port: one without an id by its bytes.
-_Same = tuple[str, str, str, tuple[int, ...], str]
+#: By what a message is known at one port: one without an id by all that it says.
+_Same = tuple[int, int, int, int, int]
 
 
 class Faults(NamedTuple):
@@ -36,59 +38,78 @@ class Faults(NamedTuple):
     first: dict[int, int]
 
     @classmethod
-    def of(cls, events: Sequence[Event]) -> Faults:
+    def of(cls, events: Events) -> Faults:
         """What faults did in these events; each actor's are in its own order."""
         found = cls({}, {}, {})
-        if not any(event.what == "fault" for event in events):
+        are_faults = events.are("fault")
+        if not are_faults.any():
             return found
-        last: dict[str, int] = {}
+        last: dict[int, int] = {}
         #: Of what is doubled: the faults that wait for the first receive; those that wait for the
         #: second one, with the first.
         once: dict[_Same, list[int]] = defaultdict(list)
         twice: dict[_Same, deque[tuple[int, int]]] = defaultdict(deque)
-        for n, event in enumerate(events):
-            if event.what == "fault" and event.fault == "duplicate":
-                once[_same(event)].append(n)
-            elif event.what == "receive":
-                same = _same(event)
+        message = events.message
+        # Where no fault has acted nothing is the work of one.
+        near = np.isin(events.actor, np.unique(events.actor[are_faults]))
+        for n in np.flatnonzero(near).tolist():
+            what, actor = WHATS[events.what.item(n)], events.actor.item(n)
+            if what == "fault" and FAULTS[events.fault.item(n)] == "duplicate":
+                once[_same(events, message, n)].append(n)
+            elif what == "receive":
+                same = _same(events, message, n)
                 if twice.get(same):
                     found.doubled[n], found.first[n] = twice[same].popleft()
                 elif once.get(same):
                     twice[same].extend((fault, n) for fault in once.pop(same))
-            elif event.what == "drop":
-                before = last.get(event.actor, n)
-                struck = events[before]
-                if struck.fault in DROPS and _same(struck) == _same(event):
+            elif what == "drop":
+                before = last.get(actor, n)
+                if FAULTS[events.fault.item(before)] in DROPS and _same(
+                    events, message, before
+                ) == _same(events, message, n):
                     found.dropped[n] = before
-            last[event.actor] = n
+            last[actor] = n
         return found
 
 
-def struck(events: Sequence[Event], hops: Sequence[Hop]) -> dict[int, int]:
+def struck(events: Events, hops: Hops) -> dict[int, int]:
     """Position of each fault that acts on frames → position of their hop, where there is one."""
-    faults = [n for n, event in enumerate(events) if event.what == "fault" and event.port]
+    faults = np.flatnonzero(events.are("fault") & (events.port >= 0)).tolist()
     if not faults:
         return {}
+    message = events.message
     #: By who was about to receive what: hops with the position at which they end.
-    there: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
-    for position, hop in enumerate(hops):
-        ends = [n for n in (hop.received, hop.dropped) if n is not None]
-        end = min(ends, default=len(events))
-        there[hop.target, hop.kind, hop.message].append((end, position))
+    there: dict[tuple[int, int, int], list[tuple[int, int]]] = defaultdict(list)
+    never = len(events)
+    received, dropped = (
+        np.where(end < 0, never, end).tolist() for end in (hops.received, hops.dropped)
+    )
+    for position, (target, kind, id, end, other) in enumerate(
+        zip(
+            hops.target.tolist(),
+            hops.kind.tolist(),
+            hops.message.tolist(),
+            received,
+            dropped,
+            strict=True,
+        )
+    ):
+        there[target, kind, id].append((min(end, other), position))
     found: dict[int, int] = {}
     for n in faults:
-        event = events[n]
+        known = events.actor.item(n), events.kind.item(n), message.item(n)
         open_ = [
             (end, position)
-            for end, position in there.get((event.actor, event.kind, event.message), ())
-            if end > n and (hops[position].begins < n or hops[position].sent is None)
+            for end, position in there.get(known, ())
+            if end > n and (hops.begins.item(position) < n or hops.sent.item(position) < 0)
         ]
         if open_:
             found[n] = min(open_)[1]
     return found
 
 
-def _same(event: Event) -> _Same:
-    if event.message:
-        return event.port, event.kind, event.message, (), ""
-    return event.port, event.kind, "", event.sizes, event.excerpt
+def _same(events: Events, message: Positions, n: int) -> _Same:
+    port, kind = events.port.item(n), events.kind.item(n)
+    if message.item(n):
+        return port, kind, message.item(n), -1, -1
+    return port, kind, 0, events.content.item(n), events.envelope.item(n)

@@ -1,58 +1,45 @@
-"""Reading: the lines of a trace file, one by one, into a trace.
+"""Reading: the lines of a trace file into a trace.
 
-`store` documents the format. Here is what is asked of each line; what is wrong is a `Fault` that
-names the value and the mend.
+`store` documents the format. `lines` tells what is asked of a line by itself; here is what is asked
+of it among the others, and of all together. What is wrong is a `Fault` that names the value and the
+mend.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
-from dataclasses import dataclass, field
-from typing import IO, Any, Literal, NoReturn
+from dataclasses import replace
+from io import BufferedReader
+from typing import Any
+
+import numpy as np
 
 from pylm_lab.hook import Actor, Decision, Port, Route
+from pylm_lab.trace.blocks import Blocks
+from pylm_lab.trace.builder import Columns
+from pylm_lab.trace.lines import (
+    ACTOR,
+    DECISION,
+    END,
+    EVENT,
+    LONGEST,
+    PORT,
+    ROUTE,
+    Broken,
+    End,
+    Header,
+    header,
+    in_line,
+)
+from pylm_lab.trace.order import merged
 from pylm_lab.trace.records import HOPS, Event
-from pylm_lab.trace.schema import Fault, Schema, shown
+from pylm_lab.trace.schema import Fault, shown
 from pylm_lab.trace.trace import Trace
 
-__all__ = [
-    "ACTOR",
-    "DECISION",
-    "EVENT",
-    "FORMAT",
-    "HEADER",
-    "PORT",
-    "ROUTE",
-    "VERSION",
-    "Header",
-    "Reading",
-]
+__all__ = ["Reading"]
 
-FORMAT = "pylm_lab trace"
-VERSION = 1
-
-#: Bytes of the longest line that is read.
-LONGEST = 1 << 24
-
-
-@dataclass(frozen=True, kw_only=True)
-class Header:
-    """The first line."""
-
-    format: str
-    version: int
-    schedule: str
-    seed: int | None
-    clock: Literal["ns", "step"]
-    scenario: str
-    lines: int
-    forgotten: int = 0
-    options: dict[str, int] = field(default_factory=dict)
-
-
-HEADER, ACTOR, PORT = Schema(Header), Schema(Actor), Schema(Port)
-ROUTE, EVENT, DECISION = Schema(Route), Schema(Event), Schema(Decision)
+#: Bytes that are read at once.
+_BLOCK = 1 << 16
 _NO_PORT = frozenset({"start", "stop", "fail"})
 
 
@@ -66,64 +53,147 @@ class Reading:
         self._actors: dict[str, Actor] = {}
         self._ports: dict[str, Port] = {}
         self._routes: list[Route] = []
-        self._events: list[Event] = []
         self._decisions: list[Decision] = []
-
-    def read(self, file: IO[bytes] | gzip.GzipFile) -> None:
-        """Read it all, line by line."""
-        takes = {
+        self._end: End | None = None
+        self._columns = Columns()
+        self._blocks = Blocks(self._columns, self._decisions, self._agrees)
+        self._takes = {
             "actor": self._actor,
             "port": self._port,
             "route": self._route,
             "event": self._event,
             "decision": self._decision,
         }
-        while data := file.readline(LONGEST + 1):
-            self.line += 1
-            if self._header is None:
-                self._header = _header(data)
-                continue
-            if self.line - 1 > self._header.lines:
-                raise Fault(
-                    f"the header announces {self._header.lines} lines after it, and this is one"
-                    " more. Mend its `lines`, or save the trace again"
-                )
-            record = _object(data)
-            name = record.pop("is", None)
-            take = takes.get(name) if isinstance(name, str) else None
-            if take is None:
-                raise Fault(f"`is` is {shown(name)}. It says what the line is: {', '.join(takes)}")
-            take(record)
+
+    def read(self, file: BufferedReader | gzip.GzipFile) -> None:
+        """Read it all, block by block."""
+        #: What is there of a line whose end is not.
+        begun: list[bytes] = []
+        size = 0
+        # What is there, up to so much: what comes before damaged compression is read.
+        while size <= LONGEST and (block := file.read1(_BLOCK)):
+            whole = block.rfind(b"\n") + 1
+            if whole:
+                self._block(b"".join((*begun, block[:whole])))
+                begun, size = [], 0
+            begun.append(block[whole:])
+            size += len(begun[-1])
+        if size:
+            self._last(b"".join(begun))
 
     def trace(self) -> Trace:
         """What was read, if that is all."""
-        header = self._header
-        if header is None:
+        told = self._header
+        if told is None:
             raise Fault("it is empty. Give the name of a file that Trace.save wrote")
-        if self.line - 1 != header.lines:
+        if told.lines is not None and self.line - 1 != told.lines:
             raise Fault(
-                f"the file ends here, but its header announces {header.lines} lines after it, and"
+                f"the file ends here, but its header announces {told.lines} lines after it, and"
                 f" there are {self.line - 1}. Copy the file again, or save the trace again"
             )
-        return Trace(
+        for actor in told.cut:
+            if actor not in self._actors:
+                raise Fault(
+                    f"the header's `cut` names {shown(actor)}, but no line declares an actor of"
+                    " this id. Correct the id, or declare the actor"
+                )
+        trace = Trace(
             actors=tuple(self._actors.values()),
             ports=tuple(self._ports.values()),
             routes=tuple(self._routes),
-            events=tuple(self._events),
-            schedule=header.schedule,
-            seed=header.seed,
-            clock=header.clock,
-            scenario=header.scenario,
-            options=header.options,
+            events=self._columns.events(),
+            schedule=told.schedule,
+            seed=told.seed,
+            clock=told.clock,
+            scenario=told.scenario,
+            options=told.options,
             decisions=tuple(self._decisions),
-            forgotten=header.forgotten,
+            forgotten=told.forgotten,
+            cut=told.cut if told.lines is not None or self._end else tuple(self._actors),
+            left_out=told.left_out,
+            called=told.called,
         )
+        return trace if told.lines is not None else _ordered(trace)
+
+    # Lines
+
+    def _block(self, data: bytes) -> None:
+        """Read whole lines."""
+        if self._header is None:
+            first, _, data = data.partition(b"\n")
+            self.line = 1
+            self._header = header(first + b"\n")
+        most = self._header.lines
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = ""
+        if (
+            not text
+            or len(data) > LONGEST
+            or (most is not None and self.line - 1 + text.count("\n") > most)
+        ):
+            for line in data.split(b"\n")[:-1]:
+                self._line(line + b"\n")
+            return
+        for got in self._blocks.read(text):
+            if isinstance(got, str):
+                self._line(f"{got}\n".encode())
+                continue
+            self.line += got
+            if self._end:
+                raise _after_end()
+
+    def _last(self, data: bytes) -> None:
+        """Read a last line that has no end: in a journal it may have been cut off."""
+        journal = self._header is not None and self._header.lines is None
+        try:
+            self._line(data)
+        except Broken:
+            if not journal:
+                raise
+            self.line -= 1
+
+    def _line(self, data: bytes) -> None:
+        self.line += 1
+        if self._header is None:
+            self._header = header(data)
+            return
+        most = self._header.lines
+        if most is not None and self.line - 1 > most:
+            raise Fault(
+                f"the header announces {most} lines after it, and this is one more. Mend its"
+                " `lines`, or save the trace again"
+            )
+        if self._end:
+            raise _after_end()
+        record = in_line(data)
+        name = record.pop("is", None)
+        if most is None and name == "end":
+            self._ends(END.read(record))
+            return
+        take = self._takes.get(name) if isinstance(name, str) else None
+        if take is None:
+            raise Fault(
+                f"`is` is {shown(name)}. It says what the line is: {', '.join(self._takes)}"
+                f"{', end' * (most is None)}"
+            )
+        take(record)
+
+    def _ends(self, end: End) -> None:
+        if end.lines != self.line - 2:
+            raise Fault(
+                f"`lines` is {end.lines}, but {self.line - 2} lines lie between the header and this"
+                " one. Copy the file again"
+            )
+        self._end = end
 
     def _actor(self, record: dict[str, Any]) -> None:
         actor = ACTOR.read(record)
         if actor.id in self._actors:
             raise Fault(f"a second actor has the id {shown(actor.id)}. Ids are unique: rename one")
         self._actors[actor.id] = actor
+        self._columns.actors.code(actor.id)
 
     def _port(self, record: dict[str, Any]) -> None:
         port = PORT.read(record)
@@ -131,6 +201,7 @@ class Reading:
             raise Fault(f"a second port has the id {shown(port.id)}. Ids are unique: rename one")
         self._known("actor", port.actor)
         self._ports[port.id] = port
+        self._columns.ports.code(port.id)
 
     def _route(self, record: dict[str, Any]) -> None:
         route = ROUTE.read(record)
@@ -140,6 +211,11 @@ class Reading:
 
     def _event(self, record: dict[str, Any]) -> None:
         event = EVENT.read(record)
+        self._agrees(event)
+        self._columns.add(event)
+
+    def _agrees(self, event: Event) -> None:
+        """Hold it to what is declared, and its fields to each other."""
         self._known("actor", event.actor)
         if event.port:
             port = self._ports.get(event.port)
@@ -163,7 +239,6 @@ class Reading:
         if not strikes:
             _fits("port", event.what, has=bool(event.port), needs=event.what not in _NO_PORT)
             _fits("kind", event.what, has=bool(event.kind), needs=event.what in HOPS)
-        self._events.append(event)
 
     def _decision(self, record: dict[str, Any]) -> None:
         # A caller's thread takes turns too, and no line declares it.
@@ -183,64 +258,15 @@ def _fits(field: str, what: str, *, has: bool, needs: bool) -> None:
         raise Fault(f"an event whose `what` is {shown(what)} {verb} `{field}`. Correct one of them")
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    """The JSON object in a line."""
-    if len(data) > LONGEST:
-        raise Fault(f"it has more than {LONGEST:,} bytes. No line of a trace has: was it damaged?")
-    try:
-        value = _decode(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise Fault(
-            f"byte {error.start + 1} is {data[error.start]:#04x}, which is no UTF-8. Was the file"
-            " changed by a program that writes another encoding?"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise Fault(
-            f"it is no JSON ({error.msg} at character {error.colno} of {shown(error.doc)})."
-            " Mend the line, or save the trace again"
-        ) from error
-    except ValueError as error:  # the one that Python has for such a number
-        raise Fault(
-            "a number in it has thousands of digits. Mend the line, or save the trace again"
-        ) from error
-    if not isinstance(value, dict):
-        raise Fault(f"it is {shown(value)}, but every line of a trace is a JSON object")
-    return value
+def _ordered(trace: Trace) -> Trace:
+    """What a journal tells, in one order: in the file each actor has its own."""
+    events = merged(trace.columns, trace.ports, trace.actors, clock=trace.clock)
+    first, last = (int(events.at[n]) for n in (0, -1)) if len(events) else (0, 0)
+    if trace.clock == "ns" and first and last - first < 1 << 63:
+        # It counts from what was written first, which may not have happened first.
+        events = events.take(np.arange(len(events)), events.at - first)
+    return replace(trace, events=events)
 
 
-def _object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise Fault("a field comes twice. Take one of the two away")
-    return record
-
-
-def _no_number(name: str) -> NoReturn:
-    raise Fault(f"{name} is no JSON. Write a number")
-
-
-_decode = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_object_once).decode
-
-
-def _header(data: bytes) -> Header:
-    """The first line."""
-    mend = "Give the name of a file that Trace.save wrote"
-    try:
-        header = _object(data)
-    except Fault as fault:
-        raise Fault(f"this is no trace: {fault}. {mend}") from fault.__cause__
-    if header.get("format") != FORMAT:
-        raise Fault(
-            f"this is no trace: `format` is {shown(header.get('format'))}, not {shown(FORMAT)}."
-            f" {mend}"
-        )
-    version = header.get("version")
-    if type(version) is not int or version < 1:
-        raise Fault(f"`version` is {shown(version)}, which was never a version. {mend}")
-    if version > VERSION:
-        raise Fault(
-            f"the trace is of version {shown(version)} of the format, and this pylm_lab reads only"
-            f" {VERSION}. It was written by a newer one: update with"
-            " `python -m pip install --upgrade pylm-lab`"
-        )
-    return HEADER.read(header)
+def _after_end() -> Fault:
+    return Fault("the line above is the journal's end, and here is one more. Take one of them away")

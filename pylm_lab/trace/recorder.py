@@ -8,29 +8,32 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pylm_lab import wire
-from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Kind, Port, Route
-from pylm_lab.trace.match import READY, pairs
-from pylm_lab.trace.records import Event, What
-from pylm_lab.trace.tape import Row, Tape, rows
-from pylm_lab.trace.trace import Trace
+from pylm_lab.errors import RunError
+from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Port, Route
+from pylm_lab.trace.records import What
+from pylm_lab.trace.tape import Tape
 
-__all__ = ["Recorder", "merge"]
+if TYPE_CHECKING:
+    from pylm_lab.trace.trace import Trace
 
-#: Characters of the payload that an event shows.
-EXCERPT = 64
+__all__ = ["Recorder"]
+
 #: Characters of a cause or an error.
 TEXT = 500
 
-_PUBSUB = frozenset({"PUB", "XPUB", "SUB", "XSUB"})
-_STAMPED = ("message", "request")
-_COMES = ("receive", "fault")
+
+class Told(NamedTuple):
+    """What was declared and decided in a run, and whether its recorder has failed."""
+
+    actors: tuple[Actor, ...]
+    ports: tuple[Port, ...]
+    routes: tuple[Route, ...]
+    decisions: tuple[Decision, ...]
+    failed: bool
 
 
 class Recorder(Hook):
@@ -89,18 +92,40 @@ class Recorder(Hook):
     def trace(self) -> Trace:
         """All that was heard so far; the same object until something more is heard.
 
-        May be asked for while the run goes on.
+        May be asked for while the run goes on. Of a recorder that has `failed`, and so was removed
+        from the run, it tells what was heard before: the record of all who had not ended is `cut`.
+
+        Raises:
+            RunError: it failed before anything was declared, so there is nothing to tell.
         """
-        # Rows first: whatever they speak of has been declared by then.
+        if self.failed is not None and not self._actors:
+            raise RunError(
+                f"nothing was recorded: the recorder failed at once ({_named(self.failed)});"
+                " the log has where"
+            )
+        # Tapes first: whatever they speak of has been declared by then.
         kept = {actor: tape.copy() for actor, tape in list(self._tapes.items())}
+        counts = [(len(own.last), len(own.facts), own.dropped) for own in kept.values()]
         declared = len(self._actors), len(self._ports), len(self._routes)
-        dropped = self.dropped
-        heard = (dropped, sum(map(len, kept.values())), len(self._decisions), *declared)
+        heard = (*map(sum, zip(*counts, strict=True)), len(self._decisions), *declared)
+        heard = (*heard, self.failed is not None)
         told = self._told
         if told is None or told[0] != heard:
-            found = {actor: list(rows(own)) for actor, own in kept.items()}
-            told = self._told = heard, self._tell(*self._from_one_time(found, dropped))
+            # Only now: who records, and asks for no trace, needs no numpy.
+            from pylm_lab.trace.telling import tell
+
+            told = self._told = heard, tell(self._declared(), kept, self._about)
         return told[1]
+
+    def _declared(self) -> Told:
+        """What was declared and decided so far."""
+        return Told(
+            tuple(self._actors.values()),
+            tuple(self._ports.values()),
+            tuple(self._routes.values()),
+            tuple(self._decisions),
+            self.failed is not None,
+        )
 
     @property
     def dropped(self) -> int:
@@ -112,56 +137,8 @@ class Recorder(Hook):
 
         The keys are (port id, `send` | `receive` | `drop`).
         """
-        found: Counter[tuple[str, What]] = Counter()
-        for tape in list(self._tapes.values()):
-            found.update(tape.gone)
-            found.update(
-                (row.port.id, row.what)
-                for row in rows(tape.copy())
-                if row.port and row.frames and row.what != "fault"
-            )
-        return found
-
-    def _from_one_time(
-        self, kept: dict[str, list[Row]], forgotten: int
-    ) -> tuple[dict[str, list[Row]], int]:
-        """Let all begin where the last one begins that has forgotten something.
-
-        What one actor remembers from before, another has forgotten: it would look lost.
-        """
-        begins = [
-            next((row.at for row in own if row.frames), 0)
-            for actor, own in kept.items()
-            if self._tapes[actor].dropped
-        ]
-        if not begins:
-            return kept, forgotten
-        known: dict[str, list[Row]] = {}
-        for actor, own in kept.items():
-            known[actor] = [row for row in own if row.at >= max(begins) or not row.frames]
-            forgotten += len(own) - len(known[actor])
-        return known, forgotten
-
-    def _tell(self, kept: dict[str, list[Row]], forgotten: int) -> Trace:
-        actors = tuple(self._actors.values())
-        ports = tuple(self._ports.values())
-        start = 0
-        if self._about["clock"] == "ns":
-            start = min((row.at for own in kept.values() for row in own), default=0)
-        events = [e for actor, own in kept.items() for e in _events(actor, own, start)]
-        causes = pairs(ports, actors, events)
-        if self._about["clock"] == "step":
-            # The step number orders everything; a match that contradicts it is no match.
-            causes = {n: m for n, m in causes.items() if events[m].at <= events[n].at}
-        return Trace(
-            actors=actors,
-            ports=ports,
-            routes=tuple(self._routes.values()),
-            events=tuple(merge(events, causes, list(self._actors))),
-            decisions=tuple(self._decisions),
-            forgotten=forgotten,
-            **{**self._about, "options": dict(self._about["options"])},
-        )
+        tapes = list(self._tapes.values())
+        return sum((tape.copy().totals() for tape in tapes), Counter[tuple[str, What]]())
 
     # What is declared
 
@@ -186,7 +163,7 @@ class Recorder(Hook):
     def _note(
         self, what: What, at: int, actor: str, port: Port | None = None, text: str = ""
     ) -> None:
-        self._tape(actor).event(at, what, port, text)
+        self._tape(actor).fact(at, what, port, text)
 
     def port_bound(self, port: Port, address: str, at: int) -> None:
         self._note("bind", at, port.actor, port, address)
@@ -213,8 +190,7 @@ class Recorder(Hook):
         self._note("stop", at, actor)
 
     def actor_failed(self, actor: str, error: BaseException, at: int) -> None:
-        name, text = type(error).__name__, str(error)
-        self._note("fail", at, actor, None, f"{name}: {text}"[:TEXT] if text else name)
+        self._note("fail", at, actor, None, _named(error))
 
     def hop_sent(self, port: Port, frames: list[bytes], at: int) -> None:
         self.hops_sent(port, [frames], at)
@@ -224,16 +200,14 @@ class Recorder(Hook):
 
     def hops_sent(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
         tape = self._tapes.get(port.actor) or self._tape(port.actor)
-        if len(batch) == 1 or not tape.together("send", port, batch, at):
-            tape.hops("send", port, batch, at)
+        tape.hops("send", port, batch, at)
 
     def hops_received(self, port: Port, batch: list[list[bytes]], at: int | list[int]) -> None:
         tape = self._tapes.get(port.actor) or self._tape(port.actor)
-        if len(batch) == 1 or not tape.together("receive", port, batch, at):
-            tape.hops("receive", port, batch, at)
+        tape.hops("receive", port, batch, at)
 
     def hop_dropped(self, port: Port, frames: list[bytes], cause: str, at: int) -> None:
-        self._tape(port.actor).hops("drop", port, [frames], at, cause[:TEXT])
+        self._tape(port.actor).drop(port, frames, at, cause[:TEXT])
 
     def fault_struck(
         self,
@@ -250,124 +224,11 @@ class Recorder(Hook):
         self._decisions.append(decision)
 
 
-def _events(actor: str, kept: Iterable[Row], start: int) -> Iterator[Event]:
-    """Decode the rows of one actor; times count from `start`."""
-    #: The last frame that each port has received, or was about to receive when a fault struck it.
-    received: dict[str, bytes] = {}
-    for row in kept:
-        at = row.at - start
-        if row.port is None or not row.frames:
-            port = row.port.id if row.port and row.what != "fault" else ""
-            yield Event(
-                at=at, what=row.what, actor=actor, port=port, text=row.text, fault=row.fault
-            )
-            continue
-        yield _hop_event(row, row.port, at, received)
-        if row.what in _COMES:
-            received[row.port.id] = row.frames[-1]
-
-
-def _hop_event(row: Row, port: Port, at: int, received: dict[str, bytes]) -> Event:
-    *envelope, last = row.frames
-    stamp = row.stamp if row.sizes else wire.read_stamp(last)
-    kind = _kind(row.what, port, stamped=stamp is not None, held=received.get(port.id) == last)
-    more: dict[str, Any] = {}
-    if port.socket == "ROUTER":
-        more["peer"] = _text(row.frames[0])
-    if port.socket in _PUBSUB and envelope:
-        more["topic"] = _text(row.frames[0])
-        if more["topic"].startswith(READY):
-            kind = "ready"
-    if kind in _STAMPED:
-        if stamp:
-            more["message"] = f"{stamp.id:016x}"
-            more["parent"] = f"{stamp.parent:016x}" if stamp.parent else ""
-            more["clock"] = stamp.clock
-        head = wire.fields(last if row.sizes else wire.strip_stamp(last))
-        more["stage"], more["function"] = head.stage, head.function
-        more["excerpt"] = _text(head.payload)[:EXCERPT]
-    elif kind != "ready":
-        more["excerpt"] = _text(last[:EXCERPT])
-    return Event(
-        at=at,
-        what=row.what,
-        actor=port.actor,
-        port=port.id,
-        kind=kind,
-        sizes=row.sizes or tuple(map(len, row.frames)),
-        text=row.text,
-        fault=row.fault,
-        **more,
-    )
-
-
-def _kind(what: What, port: Port, *, stamped: bool, held: bool) -> Kind:
-    """What these frames are to their link.
-
-    Those that are dropped may have been received or be about to be sent. Only messages and requests
-    are stamped; and what the port has just received (`held`) is what it gives up.
-    """
-    if what == "send":
-        return port.sends or "message"
-    if what in _COMES or held:
-        return port.receives or "message"
-    both = (port.sends, port.receives)
-    fits = [kind for kind in both if kind and (kind in _STAMPED) == stamped]
-    return (fits or [kind for kind in both if kind] or ["message"])[0]
+def _named(error: BaseException) -> str:
+    """The kind of an error, and what it says."""
+    name, text = type(error).__name__, str(error)
+    return f"{name}: {text}"[:TEXT] if text else name
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
-
-
-def merge(events: Sequence[Event], causes: dict[int, int], actors: Iterable[str]) -> list[Event]:
-    """One order of the events of several actors, each actor's own being kept.
-
-    `causes` maps an arrival to its send, which comes first. Among what may come next, the earliest
-    comes, then the actor declared first; so the order depends on the events alone. `at` never runs
-    backwards: where one clock reading stands for a whole batch, and a batch's later events came
-    after something later, they take that later time.
-    """
-    rank = {actor: n for n, actor in enumerate(actors)}
-    queues: dict[str, list[int]] = defaultdict(list)
-    for n, event in enumerate(events):
-        queues[event.actor].append(n)
-    for queue in queues.values():
-        queue.reverse()
-    #: Heads that may come: (time, rank, actor). Heads that wait for their send: send → actors.
-    ready: list[tuple[int, int, str]] = []
-    waiting: dict[int, list[str]] = defaultdict(list)
-    done: set[int] = set()
-    order: list[Event] = []
-    now = min((event.at for event in events), default=0)
-
-    def place(actor: str) -> tuple[int, int, str]:
-        return events[queues[actor][-1]].at, rank.get(actor, len(rank)), actor
-
-    def offer(actor: str) -> None:
-        if queues[actor]:
-            cause = causes.get(queues[actor][-1])
-            if cause is None or cause in done:
-                heapq.heappush(ready, place(actor))
-            else:
-                waiting[cause].append(actor)
-
-    for actor in queues:
-        offer(actor)
-    while len(order) < len(events):
-        if not ready:
-            # The matches contradict the actors' own orders: trust the actors.
-            first = min(place(actor) for actors_ in waiting.values() for actor in actors_)
-            for blocked in waiting.values():
-                blocked[:] = [actor for actor in blocked if actor != first[2]]
-            ready.append(first)
-        _, _, actor = heapq.heappop(ready)
-        n = queues[actor].pop()
-        event = events[n]
-        now = max(now, event.at)
-        order.append(event if event.at == now else replace(event, at=now))
-        done.add(n)
-        offer(actor)
-        for waiter in waiting.pop(n, ()):
-            offer(waiter)
-    return order

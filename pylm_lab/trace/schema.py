@@ -1,30 +1,34 @@
 """Schema: what the fields of a line of a trace file may hold.
 
 It is read off the dataclasses themselves, so a field or a word that one of them learns can be saved
-and loaded from then on.
+and loaded from then on. What their types don't say, such as how large an integer may be, whoever
+makes the schema adds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pylm_lab.trace.excerpt import excerpt
 
-__all__ = ["Fault", "Schema", "shown"]
+__all__ = ["Fault", "Misfit", "Schema", "shown", "signed", "unsigned"]
 
 T = TypeVar("T")
-#: Gives the value of a field, or raises `_Misfit`.
+#: Gives the value of a field, or raises `Misfit`.
 _Reader = Callable[[object], Any]
+#: What messages and requests are called.
+_NUMBER = re.compile(r"r?[0-9]{1,12}(?:\.[0-9]{1,12}){0,99}")
 
 
 class Fault(Exception):  # noqa: N818 - it becomes a TraceFileError, which also says where
     """What is wrong with a line, and how to mend it."""
 
 
-class _Misfit(Exception):  # noqa: N818 - likewise
+class Misfit(Exception):  # noqa: N818 - likewise
     """What a field should hold, in words."""
 
 
@@ -36,11 +40,12 @@ def shown(value: object) -> str:
 class Schema(Generic[T]):
     """The fields of one dataclass, and how each is read."""
 
-    def __init__(self, record: type[T]) -> None:
+    def __init__(self, record: type[T], **readers: _Reader) -> None:
+        """`readers` are those of fields whose type does not say all."""
         hints = get_type_hints(record)
         fields = dataclasses.fields(record)  # type: ignore[arg-type]
         self._record = record
-        self._readers = {field.name: _reader(hints[field.name]) for field in fields}
+        self._readers = {f.name: readers.get(f.name) or _reader(hints[f.name]) for f in fields}
         self._defaults = tuple((field.name, _default(field)) for field in fields)
         self._required = [n for n, value in self._defaults if value is dataclasses.MISSING]
 
@@ -64,7 +69,7 @@ class Schema(Generic[T]):
                 )
             try:
                 values[name] = reader(value)
-            except _Misfit as misfit:
+            except Misfit as misfit:
                 raise Fault(f"`{name}` is {shown(value)}. It should be {misfit}") from None
         for name in self._required:
             if name not in values:
@@ -89,7 +94,9 @@ def _reader(hint: Any) -> _Reader:
         int: _integer,
         int | None: _integer_or_null,
         tuple[int, ...]: _sizes,
+        tuple[str, ...]: _texts,
         dict[str, int]: _numbers,
+        dict[str, str]: _names,
     }
     return by_type[hint]
 
@@ -108,7 +115,7 @@ def _one_of(words: tuple[str, ...]) -> _Reader:
     def read(value: object) -> str:
         word = known.get(value) if isinstance(value, str) else None
         if word is None:
-            raise _Misfit(f"one of {', '.join(map(shown, words))}")
+            raise Misfit(f"one of {', '.join(map(shown, words))}")
         return word
 
     return read
@@ -116,40 +123,74 @@ def _one_of(words: tuple[str, ...]) -> _Reader:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise _Misfit("text")
+        raise Misfit("text")
     return value
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _Misfit("true or false")
+        raise Misfit("true or false")
     return value
 
 
 def _integer(value: object) -> int:
     if type(value) is not int:
-        raise _Misfit("an integer")
+        raise Misfit("an integer")
     if not -(1 << 63) <= value < 1 << 64:
-        raise _Misfit("an integer of at most 64 bits")
+        raise Misfit("an integer of at most 64 bits")
     return value
 
 
 def _integer_or_null(value: object) -> int | None:
     if value is not None and type(value) is not int:
-        raise _Misfit("an integer or null")
+        raise Misfit("an integer or null")
     return value
+
+
+def signed(value: object) -> int:
+    """Reads an integer as an int64 holds it."""
+    number = _integer(value)
+    if number >> 63 > 0:
+        raise Misfit("an integer of at most 64 bits, its sign included")
+    return number
+
+
+def unsigned(value: object) -> int:
+    """Reads an integer as a uint64 holds it."""
+    number = _integer(value)
+    if number < 0:
+        raise Misfit("an integer of at most 64 bits that is not negative")
+    return number
 
 
 def _sizes(value: object) -> tuple[int, ...]:
     if not isinstance(value, list):
-        raise _Misfit("a list of integers")
+        raise Misfit("a list of integers")
     for size in value:
         if _integer(size) < 0:
-            raise _Misfit("a list of integers that are not negative")
+            raise Misfit("a list of integers that are not negative")
+        if size >> 63:
+            raise Misfit("a list of integers of at most 63 bits")
+    return tuple(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise Misfit("a list of texts")
     return tuple(value)
 
 
 def _numbers(value: object) -> dict[str, int]:
     if not isinstance(value, dict):
-        raise _Misfit("an object whose values are integers")
+        raise Misfit("an object whose values are integers")
     return {name: _integer(number) for name, number in value.items()}
+
+
+def _names(value: object) -> dict[str, str]:
+    wanted = Misfit("an object whose values are numbers of messages, such as `3.1` or `r2`")
+    if not isinstance(value, dict):
+        raise wanted
+    for name in value.values():
+        if not isinstance(name, str) or not _NUMBER.fullmatch(name):
+            raise wanted
+    return value

@@ -12,14 +12,19 @@ Line 1, the header, has these fields:
 
 =========  =========================================================================================
 format     `"pylm_lab trace"`
-version    `1`. A reader refuses a version that it doesn't know.
+version    `2`. A reader refuses a version that it doesn't know.
 schedule   text: `free`, `stepped`, `seeded` or `replayed`
 seed       an integer, or null
 clock      what `at` counts: `"ns"` or `"step"`
 scenario   the name of the ready-made cluster, or `""`
-lines      how many lines follow
+lines      how many lines follow; null in a journal
 forgotten  how many events the recorder did not keep (0)
 options    what the scenario was made with: an object of integers, sorted by name (`{}`)
+cut        ids of actors whose record ends early, since their process died or was still running: a
+           list (`[]`)
+left_out   how many events of the trace are not in this part of it (0)
+called     of a part with at most 100,000 messages the number of each in the whole: an object, from
+           ids to numbers (`{}`)
 =========  =========================================================================================
 
 Then comes a line for each actor, each port, each row of a routing table, each event and each
@@ -32,7 +37,7 @@ listed is an error.
 ======  ============================================================================================
 id      text, unique
 label   text: what it calls itself
-role    `inbound`, `outbound`, `bypass`, `router`, `worker` or `client`
+role    `inbound`, `outbound`, `bypass`, `router`, `worker`, `client` or `program`
 kind    text: its class
 server  text: the server that it is a part of (`""`)
 serves  text: the server that it belongs to (`""`)
@@ -96,13 +101,32 @@ port    text: the id of the port of the operation (`""`)
 text    text: the fault that was planted (`""`)
 ======  ============================================================================================
 
-Integers, the seed aside, are of at most 64 bits, and a line of at most 16 MiB.
+Integers, the seed aside, are of at most 64 bits: `at` and `stage` of an event with their sign,
+`clock` without, each of its `sizes` of 63. A line has at most 16 MiB.
+
+A journal is a file that is written while the run goes on (`pylm_lab.trace.journal`). Its lines come
+in any order, as long as what they name was declared before: the events of an actor in its own
+order, those of different actors in none. Times are nanoseconds from about its first event. It ends
+with this line, and nothing follows:
+
+`"is": "end"`
+
+=====  =============================================================================================
+lines  how many lines lie between the header and this one
+=====  =============================================================================================
+
+A journal without it was cut off: all its actors count as `cut`, and a last line that has no end of
+its own may be torn, and is left out. Whoever reads a journal gets its events in one order.
+
+What changed:
+
+- Version 2 has `cut` and journals. In version 1 `lines` is never null, and `at` and `stage` might
+  be as large as 64 bits without a sign.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import secrets
 import zlib
@@ -110,30 +134,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pylm_lab.errors import OutputError, TraceFileError
-from pylm_lab.trace.reading import (
-    ACTOR,
-    DECISION,
-    EVENT,
-    FORMAT,
-    HEADER,
-    PORT,
-    ROUTE,
-    VERSION,
-    Header,
-    Reading,
-)
-from pylm_lab.trace.schema import Fault, Schema
+from pylm_lab.trace.reading import Reading
+from pylm_lab.trace.schema import Fault
 from pylm_lab.trace.trace import Trace
+from pylm_lab.trace.writing import lines
 
 __all__ = ["load", "save"]
 
 _GZIP = b"\x1f\x8b"
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 # Writing
@@ -156,33 +167,8 @@ def save(trace: Trace, path: str | Path) -> Path:
 
 
 def _write(trace: Trace, file: IO[bytes] | gzip.GzipFile) -> None:
-    for line in _lines(trace):
-        file.write(_encode(line).encode("ascii") + b"\n")
-
-
-def _lines(trace: Trace) -> Iterator[dict[str, Any]]:
-    parts: tuple[tuple[str, Schema[Any], tuple[Any, ...]], ...] = (
-        ("actor", ACTOR, trace.actors),
-        ("port", PORT, trace.ports),
-        ("route", ROUTE, trace.routes),
-        ("event", EVENT, trace.events),
-        ("decision", DECISION, trace.decisions),
-    )
-    header = Header(
-        format=FORMAT,
-        version=VERSION,
-        schedule=trace.schedule,
-        seed=trace.seed,
-        clock=trace.clock,
-        scenario=trace.scenario,
-        lines=sum(len(records) for _, _, records in parts),
-        forgotten=trace.forgotten,
-        options=dict(sorted(trace.options.items())),
-    )
-    yield HEADER.write(header)
-    for name, schema, records in parts:
-        for record in records:
-            yield {"is": name, **schema.write(record)}
+    for piece in lines(trace):
+        file.write(piece)
 
 
 @contextmanager
@@ -213,7 +199,7 @@ def _in_place(path: Path) -> Iterator[IO[bytes]]:
 
 
 def load(path: str | Path) -> Trace:
-    """Read a trace that `save` wrote, compressed or not.
+    """Read a trace that `save` wrote, compressed or not; or a journal.
 
     Raises:
         TraceFileError: the file can't be read, is no trace, of a newer version, or broken.

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
-import html as markup
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pylm_lab.trace.excerpt import columns, excerpt
+from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.gaps import early, ended
+from pylm_lab.trace.grid import ROWS, Column, Grid, many, moment, unit
 from pylm_lab.trace.records import Event, Hop
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["html", "text"]
 
-#: Hops that are shown.
-ROWS = 20
 #: Events that are read for them. A longer trace is not counted hop by hop only to be shown.
 READ = 50_000
 
@@ -39,12 +38,6 @@ class _Row(NamedTuple):
     sizes: str
 
 
-class _Column(NamedTuple):
-    name: str
-    width: int
-    right: bool = False
-
-
 #: What a fault has done to a message that went on.
 _DONE: dict[str, str] = {
     "delay": "held back",
@@ -54,97 +47,53 @@ _DONE: dict[str, str] = {
 }
 
 _COLUMNS = (
-    _Column("", 14, right=True),
-    _Column("message", 9),
-    _Column("from", 16),
-    _Column("to", 28),
-    _Column("function", 20),
-    _Column("payload", 24),
-    _Column("bytes", 16, right=True),
+    Column("", 14, right=True),
+    Column("message", 9),
+    Column("from", 16),
+    Column("to", 28, arrow=True),
+    Column("function", 20),
+    Column("payload", 24),
+    Column("bytes", 16, right=True),
 )
 
 
 def text(trace: Trace) -> str:
     """The trace in a few lines of at most 140 columns."""
-    rows, rest = _rows(trace)
-    lines = [_title(trace)]
-    if rows:
-        names = [column.name or _unit(trace) for column in _COLUMNS]
-        cells = [names, *([*row] for row in rows)]
-        widths = [max(columns(line[n]) for line in cells) for n in range(len(names))]
-        lines.append("")
-        for line in cells:
-            parts = [
-                " " * (width - columns(cell)) + cell
-                if column.right
-                else cell + " " * (width - columns(cell))
-                for cell, width, column in zip(line, widths, _COLUMNS, strict=True)
-            ]
-            crosses = line is not names and line[3] and not line[3].startswith("(")
-            parts[2:4] = [f"{parts[2]} {'→' if crosses else ' '} {parts[3]}"]
-            lines.append("  ".join(parts).rstrip())
-    if rest:
-        lines.append(rest)
-    return "\n".join(lines)
+    return _grid(trace).text()
 
 
 def html(trace: Trace) -> str:
     """The same as a table that takes its colours and its fonts from the page around it."""
+    return _grid(trace).html()
+
+
+def _grid(trace: Trace) -> Grid:
     rows, rest = _rows(trace)
-    title = markup.escape(_title(trace))
-    if not rows:
-        return f"<p>{title}</p>"
-    names = [column.name or _unit(trace) for column in _COLUMNS]
-    aligned = [f' style="text-align: {"right" if c.right else "left"}"' for c in _COLUMNS]
-    head = "".join(
-        f'<th scope="col"{style}>{markup.escape(name)}</th>'
-        for name, style in zip(names, aligned, strict=True)
-    )
-    body = []
-    for row in rows:
-        # A text of foreign letters may run from right to left; it must not take its row along.
-        cells = [f"<bdi>{markup.escape(cell)}</bdi>" for cell in row]
-        tags = [(' scope="row"', "th"), *[("", "td")] * (len(cells) - 1)]
-        body.append(
-            "<tr>"
-            + "".join(
-                f"<{tag}{scope}{style}>{cell}</{tag}>"
-                for cell, style, (scope, tag) in zip(cells, aligned, tags, strict=True)
-            )
-            + "</tr>"
-        )
-    more = f'\n<p style="opacity: 0.7">{markup.escape(rest)}</p>' if rest else ""
-    caption = f'<caption style="caption-side: top; text-align: left">{title}</caption>'
-    return "\n".join(
-        [
-            f"<table>{caption}",
-            f"<thead><tr>{head}</tr></thead>",
-            "<tbody>",
-            *body,
-            f"</tbody></table>{more}",
-        ]
-    )
-
-
-def _unit(trace: Trace) -> str:
-    return "step" if trace.clock == "step" else "µs"
+    shown = list(range(len(_COLUMNS)))
+    if not any(row.message or row.function for row in rows):
+        # What a program sends through its own sockets has neither.
+        shown = [n for n in shown if _COLUMNS[n].name not in ("message", "function")]
+    names = (Column(unit(trace), 14, right=True), *_COLUMNS[1:])
+    cells = [[row[n] for n in shown] for row in rows]
+    return Grid(_title(trace), [names[n] for n in shown], cells, rest)
 
 
 def _title(trace: Trace) -> str:
-    events = _many(len(trace.events), "event")
-    of = _many(sum(not name.startswith("r") for name in trace.numbers.values()), "message")
+    events = many(len(trace.events), "event")
+    messages = sum(not name.startswith("r") for name in trace.numbers.values())
+    of = many(messages, "message")
     if len(trace.events) <= READ:
         hops = sum(hop.kind == "message" for hop in trace.hops)
-        of = f"{_many(hops, 'hop')} of {of}"
-    unit = "steps" if trace.clock == "step" else "nanoseconds"
+        # Those of a program's own sockets have no ids by which to count messages.
+        of = f"{many(hops, 'hop')} of {of}" if messages or not hops else many(hops, "hop")
+    told = "steps" if trace.clock == "step" else "nanoseconds"
     if trace.forgotten:
         events += f" ({trace.forgotten:,} earlier ones forgotten)"
-    what = f"Trace: {events}, {of}, {_many(len(trace.actors), 'actor')}, {trace.how} ({unit})"
-    return excerpt(f"{what}, scenario {trace.scenario}" if trace.scenario else what, 140)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    if trace.left_out:
+        events += f" ({trace.left_out:,} more left out)"
+    what = f"Trace: {events}, {of}, {many(len(trace.actors), 'actor')}, {trace.how} ({told})"
+    title = excerpt(f"{what}, scenario {trace.scenario}" if trace.scenario else what, 140)
+    return f"{title}\n({excerpt(ended(early(trace)), 138)})" if trace.cut else title
 
 
 def _rows(trace: Trace) -> tuple[list[_Row], str]:
@@ -184,7 +133,7 @@ def _struck(trace: Trace, event: Event) -> _Row:
     """A fault that acts on an actor."""
     name = excerpt(trace.labels.get(event.actor, event.actor), _COLUMNS[2].width, middle=True)
     does = excerpt(f"({event.fault}: {event.text})", _COLUMNS[3].width)
-    return _Row(excerpt(_time(trace, event), _COLUMNS[0].width), "", name, does, "", "", "")
+    return _Row(excerpt(moment(trace, event.at), _COLUMNS[0].width), "", name, does, "", "", "")
 
 
 def _row(trace: Trace, hop: Hop, note: str, *, whole: bool) -> _Row:
@@ -194,7 +143,7 @@ def _row(trace: Trace, hop: Hop, note: str, *, whole: bool) -> _Row:
         for end in hop.link
     ]
     cells = (
-        _time(trace, event),
+        moment(trace, event.at),
         trace.numbers.get(hop.message, ""),
         names[0],
         names[1] + note + _end(trace, hop, whole=whole),
@@ -203,10 +152,6 @@ def _row(trace: Trace, hop: Hop, note: str, *, whole: bool) -> _Row:
         "+".join(map(str, event.sizes)),
     )
     return _Row(*map(excerpt, cells, (column.width for column in _COLUMNS)))
-
-
-def _time(trace: Trace, event: Event) -> str:
-    return str(event.at) if trace.clock == "step" else f"{event.at / 1000:,.1f}"
 
 
 def _end(trace: Trace, hop: Hop, *, whole: bool) -> str:

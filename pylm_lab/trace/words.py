@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pylm_lab.hook import Kind
 from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.tables import KINDS
 
 if TYPE_CHECKING:
     from pylm_lab.trace.trace import Trace
@@ -40,9 +41,12 @@ class They:
     @classmethod
     def on(cls, trace: Trace, hops: Iterable[int]) -> They:
         """What crosses in these hops; messages, if they are not all of another kind."""
-        found = [trace.hops[n] for n in hops]
-        kinds = {hop.kind for hop in found}
-        return cls(trace, [h.message for h in found], kinds.pop() if len(kinds) == 1 else "message")
+        chosen = list(hops)
+        kinds: set[int] = set(trace.hops.kind[chosen].tolist())
+        ids = trace.columns.ids
+        messages = [ids[n] for n in trace.hops.message[chosen].tolist()]
+        kind = KINDS[kinds.pop()] if len(kinds) == 1 else "message"
+        return cls(trace, messages, kind or "message")
 
     def __str__(self) -> str:
         words = self._words()
@@ -70,7 +74,7 @@ class They:
 
 def name(trace: Trace, actor: str) -> str:
     """What a sentence calls an actor."""
-    label = trace.labels[actor]
+    label = trace.labels.get(actor, actor)
     if label == "router" and trace.actor(actor).role == "router":
         return "the router"
     return excerpt(label, 40, middle=True)

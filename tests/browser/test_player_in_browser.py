@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -393,6 +394,35 @@ def test_on_a_phone_it_is_one_column_with_the_diagram_first(opened: Open, trace:
     """)
     assert middle is True
     assert tab.run("return document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark"), (360, "light")])
+def test_what_the_record_does_not_tell_is_read_at_every_width(
+    opened: Open, trace: Trace, width: int, scheme: str
+) -> None:
+    partial = replace(trace, forgotten=12_345, cut=tuple(actor.id for actor in trace.actors))
+    tab = opened(play(partial).html, width=width, height=800, scheme=scheme)
+    assert tab.text("gaps").startswith("12,345 earlier events are forgotten. The records of server")
+    left, right, size, colour = tab.run("""
+        const gaps = document.getElementById("gaps");
+        const [box, look] = [gaps.getBoundingClientRect(), getComputedStyle(gaps)];
+        return [box.left, box.right, parseFloat(look.fontSize), look.color];
+    """)
+    assert 0 < left < right < width
+    assert size >= 13
+    ink = THEMES[scheme].ink
+    assert colour == f"rgb({', '.join(str(int(ink[n : n + 2], 16)) for n in (1, 3, 5))})"
+    assert tab.run("return document.documentElement.scrollWidth") <= width
+    # It stays, whichever step is shown.
+    tab.press("last")
+    assert "12,345" in tab.text("gaps")
+
+
+def test_a_record_without_a_step_says_so(opened: Open) -> None:
+    tab = opened(play(replace(run(1).end(), events=(), forgotten=9)).html)
+    assert where(tab) == "no step"
+    assert tab.text("sentence") == "Nothing of this kind happens in this record."
+    assert tab.text("gaps") == "9 earlier events are forgotten."
 
 
 def test_on_a_desktop_all_is_on_one_screen_side_by_side(opened: Open, trace: Trace) -> None:

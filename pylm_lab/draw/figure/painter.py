@@ -18,11 +18,12 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.text import Text as Words
 
-from pylm_lab.draw.scene import Badge, Box, Disc, Item, Line, Mark, Pill, Point, Text
+from pylm_lab.draw.scene import Badge, Box, Disc, Item, Line, Mark, Pill, Point, Text, cut_strokes
 from pylm_lab.draw.style import (
     ARROW_ASPECT,
     BORDERS,
     CASING,
+    CUT,
     DASHES,
     DIGIT_HEIGHT,
     Theme,
@@ -164,6 +165,11 @@ class Painter:
             w, gap = mark.size * 0.3, mark.size * 0.2
             for left in (x - gap / 2 - w, x + gap / 2):
                 self._path(_rounded(left, y - half, w, mark.size, 0), fill=self.theme.alarm)
+        elif mark.kind == "cut":
+            ground, *strokes = cut_strokes(mark)
+            self._path(Path(ground, closed=True), fill=self.theme.paper)
+            for stroke in strokes:
+                self._path(Path(stroke), stroke=self.theme.ink, width=CUT)
         elif mark.kind == "binds":
             self._path(
                 _rounded(x - half, y - half, mark.size, mark.size, 0),

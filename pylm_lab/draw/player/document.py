@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pylm_lab.draw.layout import router_scene
-from pylm_lab.draw.metrics import clean, fit
+from pylm_lab.draw.metrics import clean, fit, shorten
 from pylm_lab.draw.player.reel import reel
 from pylm_lab.draw.scene import Scene, Text
 from pylm_lab.draw.story import EVERY, Step, first_server, tell
@@ -33,6 +33,7 @@ from pylm_lab.draw.style import THEMES, theme_named
 from pylm_lab.draw.svg import colours, stylesheet, svg
 from pylm_lab.errors import LabError
 from pylm_lab.trace import Trace
+from pylm_lab.trace.gaps import gaps
 
 __all__ = ["Player", "play"]
 
@@ -42,6 +43,13 @@ LIMIT = 12_000
 _HEIGHT = 760
 _VIEWS = ("router",)
 _THEMES = ("auto", *THEMES)
+#: The look of what the record does not tell, for a document in which something is missing.
+_GAPS = """
+#gaps {
+  margin: 2px 0 6px; padding-left: 10px; border-left: 4px dotted var(--ink); font-size: 14px;
+  font-weight: 600; overflow-wrap: anywhere;
+}
+"""
 
 
 def play(
@@ -71,7 +79,10 @@ def play(
         raise LabError(f"no theme {theme!r}: choose one of {', '.join(map(repr, _THEMES))}")
     if server is None:
         server = first_server(trace)
-    scene = _blank(title) if server is None else router_scene(trace, title=title, server=server)
+    if server is None:
+        scene = _blank(title, gaps(trace))
+    else:
+        scene = router_scene(trace, title=title, server=server)
     return Player(trace, scene, tell(trace, kinds=EVERY, server=server), theme)
 
 
@@ -104,9 +115,9 @@ class Player:
     def html(self) -> str:
         """The whole document."""
         data = reel(self._trace, self._scene, self._steps, limit=LIMIT)
-        style = "\n".join(
-            [_themes(self._theme), stylesheet(THEMES["light"]), _resource("player.css")]
-        )
+        missing = gaps(self._trace)
+        looks = [_themes(self._theme), stylesheet(THEMES["light"]), _resource("player.css")]
+        style = "\n".join([*looks, _GAPS] if missing else looks)
         script = _resource("player.js")
         parts = {
             "policy": (
@@ -118,6 +129,7 @@ class Player:
             "style": style,
             "scene": svg(self._scene),
             "run": escape(self._trace.how),
+            "gaps": f'\n<p id="gaps">{escape(" ".join(missing))}</p>' if missing else "",
             "record": _json(data),
             "script": script,
         }
@@ -172,19 +184,26 @@ class Player:
         return out.getvalue()
 
 
-def _blank(title: str | None) -> Scene:
-    """What takes the diagram's place where there is no server to draw."""
+def _blank(title: str | None, missing: Sequence[str]) -> Scene:
+    """What takes the diagram's place where there is no server to draw.
+
+    `missing` are sentences about what the record does not tell.
+    """
     title = "A record without a server" if title is None else title
     subtitle = "There is no router to draw; the steps are told in words."
     return Scene(
         width=700,
-        height=72,
+        height=72 + 18 * len(missing),
         title=title,
         subtitle=subtitle,
-        alt=f"{title}: {subtitle}",
+        alt=" ".join([f"{title}: {subtitle}", *missing]),
         items=(
             Text(id="title", x=12, y=28, text=clean(title, 70), size=16, role="title", bold=True),
             Text(id="subtitle", x=12, y=47, text=subtitle, size=12, role="muted"),
+            *(
+                Text(id=f"gaps.{n}", x=12, y=66 + 18 * n, text=text, bold=True)
+                for n, text in enumerate(shorten(clean(each), 676, 11, True) for each in missing)
+            ),
         ),
     )
 

@@ -104,7 +104,8 @@ class _Reel:
     # Columns
 
     def _columns(self) -> dict[str, list[int]]:
-        columns: dict[str, list[int]] = {}
+        # Of no step too the script asks how many there are.
+        columns: dict[str, list[int]] = {"kind": []}
         for step in self.steps:
             for name, value in self._cells(step):
                 columns.setdefault(name, []).append(value)

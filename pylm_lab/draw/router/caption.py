@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from pylm_lab.draw.metrics import clean
 from pylm_lab.draw.router.survey import Part, Peer, Row, Survey
+from pylm_lab.trace.gaps import ended, forgotten, left_out
 
 __all__ = ["alt", "join", "subtitle", "title"]
 
@@ -95,7 +96,7 @@ def passed(found: Survey) -> tuple[int, int, int]:
 
 def title(found: Survey) -> str:
     """What to look at."""
-    if not found.ran:
+    if not (found.ran or found.forgotten or found.left_out):
         n = sum(part.side != "bypass" for part in found.parts)
         return f"{clean(found.name, 60)}: a router and {many(n, 'part')}"
     if not found.others or found.name == found.kind:
@@ -106,23 +107,29 @@ def title(found: Survey) -> str:
             what += f", a {found.kind}"
     crew = workers(found)
     tail = f", {many(len(crew), 'worker')}" if crew else ""
-    much = "the end of a run" if found.forgotten else many(passed(found)[0], "message")
+    much = _much(found) or many(passed(found)[0], "message")
     return f"Inside {what}: {much}{tail}"
+
+
+def _much(found: Survey) -> str:
+    """How much of a run it is, if it is not all of one."""
+    if found.left_out:
+        return "a part of a run"
+    return "the end of a run" if found.forgotten else ""
 
 
 def subtitle(found: Survey) -> str:
     """How much went through, what was lost where, and where to begin."""
     follow = _follow(found)
+    if _much(found):
+        kept = "The counts are of what was kept." if found.ran else "No message was kept."
+        return f"{kept} {follow}".strip()
     if not found.ran:
         return f"The parts, what they bind, and the routing table. {follow}".strip()
-    if found.forgotten:
-        return (
-            f"{found.forgotten:,} earlier events are forgotten, and not counted. {follow}".strip()
-        )
     came, went, waiting = passed(found)
     counts = [f"{came:,} in", f"{went:,} out"]
     if waiting:
-        counts.append(f"{waiting:,} on the way")
+        counts.append(f"{waiting:,} {'not heard of again' if found.cut else 'on the way'}")
     if found.ended:
         counts.append(f"{sum(found.ended.values()):,} without a route")
     counts.append(_losses(found))
@@ -163,7 +170,7 @@ def _continues(found: Survey, a: Row, b: Row) -> bool:
 def _losses(found: Survey) -> str:
     where = losses(found)
     if not where:
-        return "nothing lost"
+        return "no loss in the record" if found.cut else "nothing lost"
     if len(where) == 1:
         return f"{found.lost:,} lost between {where[0]}"
     return f"{found.lost:,} lost in {number(len(where))} places"
@@ -193,6 +200,8 @@ def _audience(found: Survey, part: str) -> str:
 def alt(found: Survey) -> str:
     """The picture for those who don't see it."""
     sentences = [_parts(found), _routes(found), _bypass(found), _run(found)]
+    if found.early:
+        sentences.append(ended(found.early, 24))
     return " ".join(filter(None, sentences))
 
 
@@ -251,10 +260,13 @@ def _bypass(found: Survey) -> str:
 
 
 def _run(found: Survey) -> str:
+    told = [forgotten(found.forgotten)] * bool(found.forgotten)
+    told += [left_out(found.left_out)] * bool(found.left_out)
+    if told:
+        much = _much(found)
+        return f"{much[:1].upper()}{much[1:]}: {' '.join(told)}"
     if not found.ran:
         return ""
-    if found.forgotten:
-        return f"The end of a run: {found.forgotten:,} earlier events are forgotten."
     came, went, waiting = passed(found)
     crew = workers(found)
     shares = join([f"{_name(peer)} ({peer.count:,})" for peer in crew[:24]])
@@ -266,12 +278,16 @@ def _run(found: Survey) -> str:
     lost = found.lost
     where = losses(found)
     if not lost:
-        fate = "none was lost"
+        fate = "the record has no loss" if found.cut else "none was lost"
     else:
         verb = "was" if lost == 1 else "were"
         fate = f"{lost:,} {verb} lost" + (f" between {'; '.join(where)}" if where else "")
     if waiting:
-        fate = f"{waiting:,} {'is' if waiting == 1 else 'are'} still on the way, {fate}"
+        one = waiting == 1
+        if found.cut:
+            fate = f"{waiting:,} {'was' if one else 'were'} not heard of again, {fate}"
+        else:
+            fate = f"{waiting:,} {'is' if one else 'are'} still on the way, {fate}"
     ends = [peer for peer in found.peers if peer.role != "worker" and _fed(found, peer)]
     on = "" if ends == sources or not ends else _these(ends, counted=len(ends) > 1)
     if crew and came:

@@ -80,6 +80,8 @@ def _bars(g: Geometry, sheet: Sheet) -> None:
     sheet.ground("field", g.field_x, y, 2 * (g.cx - g.field_x), h, "field", dashed=True)
     for side, x in (("inbound", g.bar_x), ("outbound", g.at(g.bar_x + w, "outbound"))):
         sheet.ground(f"router.{side}.bar", x, y, w, h, "bar")
+        if g.plan.found.router in g.plan.found.cut:
+            sheet.cut(f"router.{side}", x + w / 2, y + h)
     sheet.homes[g.plan.found.router] = (g.bar_x + w / 2, y + 12)
 
 
@@ -88,6 +90,10 @@ def part_box(g: Geometry, sheet: Sheet, part: Part, x: float, y: float) -> None:
     s = g.sizes
     top, bypass = y - s.part_h / 2, part.side == "bypass"
     sheet.box(part.id, x - s.part_w / 2, top, s.part_w, s.part_h, dashed=bypass)
+    if part.id in g.plan.found.cut:
+        # There are neither ports nor messages at rest, nor the band's caption.
+        at = (x - 0.4 * s.part_w, top + s.part_h) if bypass else (x, top)
+        sheet.cut(part.id, *at)
     name, size = fit(clean(part.label), s.part_w - 14, (s.name, s.small_name), True)
     sheet.text(f"{part.id}.name", x, top + s.part_h * 0.43, name, size, bold=True, anchor="middle")
     room = s.part_w - (30 if part.blocks else 14)

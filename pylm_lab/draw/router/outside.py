@@ -30,13 +30,14 @@ def draw_outside(g: Geometry, sheet: Sheet) -> None:
     _bypass(g, sheet)
     for group in g.plan.top:
         x, y, r = g.top_x[group.id], g.top_y, g.worker_r
-        _disc(g, sheet, group, x, y, r)
+        down = sum(group in run.groups and not run.to_peer for run in g.plan.into("top"))
+        _disc(g, sheet, group, x, y, r, cut=(-0.8, 0.9) if down < 2 else (-1, 0))
         name, size = g.fitted(group, g.top_room(group))
         sheet.text(f"{group.id}.name", x + g.name_gap(group), y + size * 0.36, name, size)
     for group in g.plan.bottom:
         y, r = g.bottom_y[group.id], g.client_r
         # Wires come from left and right, so a stack grows downwards.
-        _disc(g, sheet, group, g.cx, y, r, stack=(0, STACKED))
+        _disc(g, sheet, group, g.cx, y, r, stack=(0, STACKED), cut=(0, 1))
         _client_name(g, sheet, group, y)
     for run in g.plan.into("side"):
         _side(g, sheet, run)
@@ -68,12 +69,19 @@ def _disc(
     *,
     way: int = 1,
     stack: tuple[int, int] = (STACKED, 0),
+    cut: tuple[float, float] = (-1, 0),
 ) -> None:
-    """A disc, or a stack of them, with what it counts; its messages rest to the right (or left)."""
+    """A disc, or a stack of them, with what it counts; its messages rest to the right (or left).
+
+    `cut` is the way from its centre to where a mark may stand, since no wire meets it there.
+    """
     sheet.seen["program"] = None
     for k in (2, 1) if group.stack else ():
         sheet.disc(f"{group.id}.{k}", x + way * stack[0] * k, y + stack[1] * k, r)
     sheet.disc(group.id, x, y, r)
+    if any(peer.id in g.plan.found.cut for peer in group.peers):
+        at_x, at_y = cut
+        sheet.cut(group.id, x + r * at_x, y + r * at_y)
     id, s = f"{group.id}.count", g.sizes
     ran = g.plan.found.ran
     if ran:
@@ -99,7 +107,8 @@ def _side(g: Geometry, sheet: Sheet, run: Run) -> None:
     meet = edge + trunk(run) * (-1 if side == "inbound" else 1)
     paths = {}
     for group in run.groups:
-        _disc(g, sheet, group, x, g.beside_y(run, group), r, way=-1 if side == "inbound" else 1)
+        way = -1 if side == "inbound" else 1
+        _disc(g, sheet, group, x, g.beside_y(run, group), r, way=way, cut=(0, -0.88))
         rim = g.rim(run, group)
         bend = () if rim[1] == y else ((meet, rim[1]), (meet, y))
         paths[group.id] = (rim, *bend, (edge, y))

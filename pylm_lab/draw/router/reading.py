@@ -17,6 +17,7 @@ from pylm_lab.draw.router.tally import count
 from pylm_lab.errors import LabError, WiringError
 from pylm_lab.hook import Actor, Port
 from pylm_lab.trace import Trace
+from pylm_lab.trace.gaps import early
 from pylm_lab.wire import READY
 
 __all__ = ["survey"]
@@ -39,6 +40,11 @@ def choose(trace: Trace, server: str | None) -> str:
         LabError: the trace has no server at all.
     """
     names = servers(trace)
+    if not names and any(actor.role == "program" for actor in trace.actors):
+        raise LabError(
+            "the router view draws a server, and this trace has none among its actors:"
+            ' trace.spacetime() shows who sent what to whom, and trace.export("mermaid") draws it'
+        )
     if not names:
         found = "no server among its actors" if trace.actors else "nothing in it"
         raise LabError(
@@ -92,6 +98,9 @@ def survey(trace: Trace, server: str | None = None) -> Survey:
         others=len(servers(trace)) - 1,
         ran=any(hop.kind in ("message", "request") for hop in trace.hops),
         forgotten=trace.forgotten,
+        left_out=trace.left_out,
+        cut=frozenset(_cut(trace)),
+        early=tuple(early(trace)),
     )
     count(trace, found)
     return found
@@ -204,6 +213,13 @@ def _between(other: str, server: str, topics: Iterable[str]) -> tuple[str, ...]:
 
 def _peer_id(actor: Actor) -> str:
     return f"server {actor.server}" if actor.server else actor.id
+
+
+def _cut(trace: Trace) -> Iterator[str]:
+    """The ids of actors whose record ends early, and of peers that such an actor belongs to."""
+    yield from trace.cut
+    cut = set(trace.cut)
+    yield from (_peer_id(actor) for actor in trace.actors if actor.id in cut)
 
 
 def _flow(port: Port, other: Port) -> Flow | None:

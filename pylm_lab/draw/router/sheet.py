@@ -142,6 +142,10 @@ class Sheet:
         self.seen["blocks"] = None
         self.signs.append(Mark(id=id, x=x, y=y, kind="blocks", size=self.sizes.text))
 
+    def cut(self, id: str, x: float, y: float) -> None:
+        """On the edge of who has a record that ends early."""
+        self.signs.append(Mark(id=f"{id}.cut", x=x, y=y, kind="cut", size=self.sizes.mark))
+
     def disc(self, id: str, x: float, y: float, r: float) -> None:
         """Another program."""
         self.things.append(Disc(id=id, x=x, y=y, r=r))

@@ -158,7 +158,9 @@ class Survey:
     route, the messages that it handed over. `losses` counts what was lost between two actors or
     peers (the second empty: it is not known who, or nobody was there), `astray` what a port sent
     that did not arrive, where several could have received it: port id → (not arrived, lost).
-    `forgotten` counts earlier events that the record has not kept.
+    `forgotten` counts earlier events that the record has not kept, `left_out` those that somebody
+    has filtered out of it, `cut` has the ids of actors
+    and peers whose record ends early, `early` what to call them.
     """
 
     server: str
@@ -175,6 +177,9 @@ class Survey:
     losses: dict[tuple[str, str], int] = field(default_factory=dict)
     astray: dict[str, tuple[int, int]] = field(default_factory=dict)
     forgotten: int = 0
+    left_out: int = 0
+    cut: frozenset[str] = frozenset()
+    early: tuple[str, ...] = ()
 
     def side(self, side: Side) -> list[Part]:
         """The parts on one side, in declared order."""

@@ -43,7 +43,7 @@ def count(trace: Trace, found: Survey) -> None:
                 asked.answers += 1
         if hop.kind not in ("message", "request"):
             continue
-        gone = _gone(hop, stopped)
+        gone = _gone(hop, stopped, known=not found.cut and _has_receiver(trace, hop))
         if found.router in hop.link:
             if gone:
                 found.losses[hop.link] = found.losses.get(hop.link, 0) + 1
@@ -101,13 +101,25 @@ def _count_unrecorded(trace: Trace, found: Survey) -> Collection[str]:
     return wires
 
 
-def _gone(hop: Hop, stopped: set[str]) -> bool:
-    """Nobody has it and nobody will: it was given up, or those who could take it have ended."""
+def _gone(hop: Hop, stopped: set[str], *, known: bool) -> bool:
+    """Nobody has it and nobody will: it was given up, or those who could take it have ended.
+
+    Where not all is `known`, since a record ends early, or nobody who could have received it was
+    recorded, somebody may have it whom nobody names.
+    """
     if hop.received is not None:
         return False
     if hop.dropped is not None:
         return True
-    return hop.source in stopped and (not hop.target or hop.target in stopped)
+    return hop.source in stopped and (hop.target in stopped if hop.target else known)
+
+
+def _has_receiver(trace: Trace, hop: Hop) -> bool:
+    """The record shows somebody who could have received it."""
+    if hop.target or hop.sent is None:
+        return True
+    peers = trace.declared.peers(trace.events[hop.sent].port)
+    return any(peer.receives == hop.kind for peer in peers)
 
 
 def _count_row(found: Survey, hop: Hop, gone: bool, came_from: dict[str, str]) -> None:

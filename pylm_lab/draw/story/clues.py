@@ -181,7 +181,7 @@ class Neighbours:
     """Who is connected to whom, whose turn it is, and who has subscribed to what: just now."""
 
     def __init__(self, trace: Trace) -> None:
-        self._links = trace.links
+        self._declared = trace.declared
         self._addresses: dict[str, dict[str, None]] = defaultdict(dict)
         self._topics: dict[str, dict[str, None]] = defaultdict(dict)
         self._dealt: dict[str, dict[str, int]] = defaultdict(dict)
@@ -205,10 +205,10 @@ class Neighbours:
 
     def peers(self, port: str) -> tuple[Port, ...]:
         """The ports that are now at the other ends of a port's links, in declared order."""
-        if port not in self._links.ports:
+        if port not in self._declared.ports:
             return ()
         if port not in self._peers:
-            found = self._links.peers(port)
+            found = self._declared.peers(port)
             self._peers[port] = tuple(peer for peer in found if self._addresses[peer.id])
         return self._peers[port]
 

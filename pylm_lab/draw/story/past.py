@@ -34,7 +34,7 @@ class Past:
         self.unrecorded: dict[str, Literal["client", "worker"]] = {
             port.id: "client" if port.binds else "worker"
             for port in trace.ports
-            if port.socket == "HTTP" and not trace.links.peers(port.id)
+            if port.socket == "HTTP" and not trace.declared.peers(port.id)
         }
         self._events = trace.events
         self._actors = {actor.id: actor for actor in trace.actors}

@@ -122,7 +122,7 @@ class _Walk:
         """The port is at a link of the server that is told of, if it is one only."""
         if self.server is None or self.known.server(port.actor) == self.server:
             return True
-        peers = self.trace.links.peers(port.id)
+        peers = self.trace.declared.peers(port.id)
         return any(self.known.server(peer.actor) == self.server for peer in peers)
 
     def _touches(self, hop: Hop) -> bool:

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pylm_lab.hook import Actor, Port
-from pylm_lab.trace.records import Event
+from pylm_lab.trace.columns import Events
 
-__all__ = ["Links", "Wire"]
+__all__ = ["Declared", "Wire"]
 
 #: Addresses that name a host and the number of a port.
 _NUMBERED = ("tcp", "http", "https")
@@ -32,17 +32,15 @@ class Wire(NamedTuple):
     address: str
 
 
-class Links:
+class Declared:
     """The ports of a run, by the addresses that they were ever bound or connected to."""
 
-    def __init__(
-        self, actors: Sequence[Actor], ports: Sequence[Port], events: Iterable[Event]
-    ) -> None:
+    def __init__(self, actors: Sequence[Actor], ports: Sequence[Port], events: Events) -> None:
         self.ports = {port.id: port for port in ports}
         self._addresses: dict[str, dict[str, None]] = {port.id: {} for port in ports}
         bound: dict[str, None] = {}
-        for event in events:
-            if event.what in ("bind", "connect") and event.port in self._addresses:
+        for _, event in events.those("bind", "connect"):
+            if event.port in self._addresses:
                 self._addresses[event.port][event.text] = None
                 if event.what == "bind":
                     bound[event.text] = None
