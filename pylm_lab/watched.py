@@ -51,6 +51,9 @@ class End:
         #: The first frames of a message whose others are still to come.
         self._leaving: list[bytes] = []
         self._coming: list[bytes] = []
+        #: Held while a hop is told: sockets of one name may be those of several threads, and of one
+        #: actor one hop is told at a time.
+        self._telling = record.telling(name)
 
     def take(self, socket: zmq.Socket[Any]) -> None:
         """Stand in front of the socket."""
@@ -124,7 +127,9 @@ class End:
             told = self.hooks.topic_subscribed if frame[0] else self.hooks.topic_unsubscribed
             told(self.port, frame[1:], now)
         else:
-            self.hooks.hops_sent(self._declared or self.port, [frames], now)
+            port = self._declared or self.port
+            with self._telling:
+                self.hooks.hops_sent(port, [frames], now)
 
     def received(self, data: Any, more: int) -> None:
         """A frame has been received."""
@@ -139,7 +144,9 @@ class End:
         if self.type == "XPUB" and frame[:1] in _ASKS and len(frames) == 1:
             self.hooks.subscription_seen(self.port, frame[1:], bool(frame[0]), monotonic_ns())
         else:
-            self.hooks.hops_received(self._declared or self.port, [frames], monotonic_ns())
+            port = self._declared or self.port
+            with self._telling:
+                self.hooks.hops_received(port, [frames], monotonic_ns())
 
     def closed(self) -> None:
         """The socket is closed."""

@@ -136,6 +136,7 @@ class Record:
         #: How many sockets of each name are open, and how many of each name and type there were.
         self._open: Counter[str] = Counter()
         self._made: Counter[tuple[str, str]] = Counter()
+        self._telling: dict[str, threading.Lock] = {}
         #: Lets who is installed to hear this process hear it no more.
         self._unheard: Callable[[], None] | None = None
 
@@ -153,6 +154,10 @@ class Record:
     def is_over(self) -> bool:
         """All that it watched are closed."""
         return not any(self._open.values())
+
+    def telling(self, name: str) -> threading.Lock:
+        """What is held while a hop of this actor is told."""
+        return self._telling.setdefault(name, threading.Lock())
 
     def add(self, socket: zmq.Socket[Any], name: str) -> None:
         """Watch a socket."""

@@ -10,13 +10,18 @@ Every call is one step, whatever the clock, unless `at` says otherwise.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Literal
+
+import pytest
 
 from pylm_lab import wire
 from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Kind, Port, Route
 from pylm_lab.trace import Recorder, Trace
+from pylm_lab.trace.columns import Events, Hops
 
-__all__ = ["Build", "message"]
+__all__ = ["Build", "count_made", "message"]
 
 #: The ports that a message goes through in a master, which send and receive in turn.
 WAY = (
@@ -250,3 +255,19 @@ class Build:
             part = way[n - 1] if n % 2 else way[n + 1]
             return [part.partition(":")[0].removeprefix("server.").encode(), b""]
         return [client.encode()] if n >= len(way) - 2 else []
+
+
+def count_made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many objects are made from columns from now on, by kind."""
+    made: Counter[str] = Counter()
+    for kind in (Events, Hops):
+
+        def count(
+            self: Any, chosen: slice, kind: Any = kind, make: Any = kind._make
+        ) -> Iterator[Any]:
+            for one in make(self, chosen):
+                made[kind.__name__] += 1
+                yield one
+
+        monkeypatch.setattr(kind, "_make", count)
+    return made

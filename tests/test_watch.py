@@ -652,6 +652,43 @@ def test_sockets_of_one_name_are_ports_of_one_actor(make: Make) -> None:
     assert whats(trace, "start", "stop") == [("start", "hub", ""), ("stop", "hub", "")]
 
 
+def test_threads_of_one_name_do_not_mix_up_what_they_did(make: Make) -> None:
+    many = 3_000
+    pairs = [(make(zmq.PUSH, "program"), make(zmq.PULL, "program"), b"%d" % n) for n in range(4)]
+    for push, pull, _ in pairs:
+        address = f"inproc://{pull.fileno()}"
+        pull.bind(address)
+        push.connect(address)
+
+    def work(push: Watched, pull: Watched, word: bytes) -> None:
+        for _ in range(many):
+            push.send_multipart([word] * int(word) + [b"is", word])
+            pull.recv_multipart()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=pair) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    trace = pairs[0][0].trace
+    said = {
+        port: {
+            (event.excerpt, event.what)
+            for event in trace.events
+            if event.port == port and event.kind
+        }
+        for port in {event.port for event in trace.events if event.kind}
+    }
+    assert sorted(map(sorted, said.values())) == sorted(
+        [(f"{n}", what)] for n in range(4) for what in ("receive", "send")
+    )
+
+
 def test_a_hook_without_a_trace_says_so(make: Make) -> None:
     hook = Hook()
     socket = make(zmq.PUSH, "push", into=hook)
