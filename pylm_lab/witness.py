@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from pylm_lab.hook import Decision, Hook, Hooks
 
-__all__ = ["install", "witness"]
+__all__ = ["install", "unwitnessed", "witness"]
 
 _log = logging.getLogger("pylm_lab.hook")
 
@@ -103,6 +105,7 @@ class _Installed:
 #: Actors are made anywhere, by anybody, and have no owner in common but their process. So what the
 #: process was told by its environment has no other place than one name of this module.
 _installed: _Installed | None = None
+_unwitnessed: ContextVar[bool] = ContextVar("unwitnessed", default=False)
 
 
 def install(factory: Callable[..., Hook] | None) -> None:
@@ -119,6 +122,19 @@ def install(factory: Callable[..., Hook] | None) -> None:
     _installed = None if factory is None else _Installed(factory)
 
 
+@contextmanager
+def unwitnessed() -> Iterator[None]:
+    """Let what begins in this thread meanwhile be heard by nobody who was installed.
+
+    For runs that are tried by the thousand, and of which those that matter are kept anyway.
+    """
+    token = _unwitnessed.set(True)
+    try:
+        yield
+    finally:
+        _unwitnessed.reset(token)
+
+
 def witness(
     hooks: Hooks, who: str = "", early: Iterable[Decision] = (), **about: Any
 ) -> Callable[[], None]:
@@ -128,6 +144,6 @@ def witness(
     an actor that runs by itself; a whole run has none, and tells `about` itself and what was
     decided before it began.
     """
-    if _installed is None:
+    if _installed is None or _unwitnessed.get():
         return _nothing
     return _installed.witness(hooks, who, early, about)

@@ -106,6 +106,13 @@ def test_a_server_s_parts_are_in_one_record(heard: list[Heard]) -> None:
     assert [len(one.ids) for one in heard] == [len(second.actors)] * 2
 
 
+def test_runs_that_explore_tries_are_not_heard(heard: list[Heard]) -> None:
+    lab.explore("parallel", lambda trace: [], budget=2)
+    assert heard == []
+    lab.scenarios["parallel"].run(seed=1)
+    assert len(heard) == 1
+
+
 def test_a_factory_that_fails_disturbs_nobody_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

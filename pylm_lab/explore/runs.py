@@ -18,6 +18,7 @@ from pylm_lab.cluster import Cluster
 from pylm_lab.hook import Decision, Hook
 from pylm_lab.schedule import Operation
 from pylm_lab.trace import Trace
+from pylm_lab.witness import unwitnessed
 
 __all__ = [
     "Choice",
@@ -133,7 +134,7 @@ class Setting:
         watch.look_at(cluster)
         error: Exception | None = None
         try:
-            with cluster:
+            with unwitnessed(), cluster:
                 try:
                     self.play(cluster, **options)
                 except BaseException:
