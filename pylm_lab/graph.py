@@ -48,8 +48,8 @@ def graph(trace: Trace) -> nx.MultiDiGraph[str]:
 
     A hop that has only one known end is no edge. It is in `graph.graph["unplaced"]`, a list of
     dicts with the same attributes, `key`, `source` and `target` (empty if not known). The graph's
-    other attributes are `schedule`, `seed`, `clock`, `scenario` and `routes`, the rows of the
-    routing tables.
+    other attributes are `routes`, the rows of the routing tables, and what the trace says of
+    itself: `schedule`, `seed`, `clock`, `scenario`, `forgotten`, `left_out` and `cut`.
     """
     found = _actors(trace)
     unplaced: list[dict[str, Any]] = []
@@ -75,7 +75,7 @@ def wiring(trace: Trace) -> nx.MultiDiGraph[str]:
     `target_port`, `sockets` (`PUSH → PULL`), `kinds` (what can go that way) and `address`. Before
     anything was bound, the links inside a server are known all the same; their address is empty.
 
-    The graph's attributes are `schedule`, `seed`, `clock`, `scenario` and `routes`.
+    The graph's attributes are those of `graph`, without `unplaced`.
     """
     found = _actors(trace)
     for source, target, address in trace.declared.wires():
@@ -104,11 +104,9 @@ def message_graph(trace: Trace) -> nx.DiGraph[int]:
     - `since`, `until`: from when to when, in steps or nanoseconds;
     - `unseen`: it was done by somebody who was not recorded, so the order alone tells.
 
-    The graph's attributes are `schedule`, `seed`, `clock` and `scenario`.
+    The graph's attributes are those of `graph`, without `unplaced` and `routes`.
     """
-    found: nx.DiGraph[int] = nx.DiGraph(
-        schedule=trace.schedule, seed=trace.seed, clock=trace.clock, scenario=trace.scenario
-    )
+    found: nx.DiGraph[int] = nx.DiGraph(**_about(trace))
     hops, events = trace.hops, trace.columns
     ids = [*events.tables.actors, ""]
     # What an index of -1 stands for is the last.
@@ -223,12 +221,22 @@ def _place(edge: dict[str, Any]) -> tuple[int, Any, Any, str]:
     return number, edge["source"], edge["target"], name
 
 
+def _about(trace: Trace) -> dict[str, Any]:
+    """What every graph of a trace says of it."""
+    return {
+        "schedule": trace.schedule,
+        "seed": trace.seed,
+        "clock": trace.clock,
+        "scenario": trace.scenario,
+        "forgotten": trace.forgotten,
+        "left_out": trace.left_out,
+        "cut": list(trace.cut),
+    }
+
+
 def _actors(trace: Trace) -> nx.MultiDiGraph[str]:
     found: nx.MultiDiGraph[str] = nx.MultiDiGraph(
-        schedule=trace.schedule,
-        seed=trace.seed,
-        clock=trace.clock,
-        scenario=trace.scenario,
+        **_about(trace),
         routes=[
             {
                 "server": route.server,

@@ -103,6 +103,9 @@ def test_the_graph_says_which_run_it_is() -> None:
         "seed": 1,
         "clock": "step",
         "scenario": "parallel",
+        "forgotten": 0,
+        "left_out": 0,
+        "cut": [],
         "unplaced": [],
         "routes": [
             {
@@ -300,7 +303,15 @@ def test_a_hop_leads_to_the_hop_that_carried_its_message_on() -> None:
     edges: Any = trace.graph
     plain = edges["client"]["server.Pull"][0]
     assert found.nodes[0] == {**plain, "source": "client", "target": "server.Pull"}
-    assert found.graph == {"schedule": "free", "seed": None, "clock": "step", "scenario": ""}
+    assert found.graph == {
+        "schedule": "free",
+        "seed": None,
+        "clock": "step",
+        "scenario": "",
+        "forgotten": 0,
+        "left_out": 0,
+        "cut": [],
+    }
 
 
 def test_what_was_made_or_asked_or_answered_is_led_to_as_well() -> None:

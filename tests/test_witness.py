@@ -10,6 +10,7 @@ import pytest
 
 import pylm_lab as lab
 from pylm_lab import witness
+from pylm_lab.explore import explore
 from pylm_lab.hook import Hook, Hooks
 from pylm_lab.servers import Master
 from pylm_lab.trace import Recorder
@@ -107,7 +108,7 @@ def test_a_server_s_parts_are_in_one_record(heard: list[Heard]) -> None:
 
 
 def test_runs_that_explore_tries_are_not_heard(heard: list[Heard]) -> None:
-    lab.explore("parallel", lambda trace: [], budget=2)
+    explore("parallel", lambda trace: [], budget=2)
     assert heard == []
     lab.scenarios["parallel"].run(seed=1)
     assert len(heard) == 1
