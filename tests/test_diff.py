@@ -95,6 +95,18 @@ def test_a_lost_hop_on_the_same_way_is_told() -> None:
     )
 
 
+def test_a_fault_that_acts_in_one_only_is_told_with_what_it_acts_on() -> None:
+    sides = []
+    for faults in ((), (lab.faults.duplicate("client→Pull"),)):
+        with lab.Cluster(1, faults=faults) as cluster:
+            lab.scenarios["parallel"].play(cluster, messages=2)
+        sides.append(cluster.trace)
+    first = sides[0].diff(sides[1]).first
+    assert first.endswith(
+        "there at step 79 Pull meets a fault with message 1 (a rule doubles the 1st message)."
+    )
+
+
 def test_who_took_part_and_how_they_were_wired_is_told() -> None:
     one, other = Build().master(workers=1).end(), Build().master(workers=2, clients=2).end()
     found = one.diff(other)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOKS = ["00_tour", "01_router", "02_master", "03_parts", "04_schedules"]
+NOTEBOOKS = ["00_tour", "01_router", "02_master", "03_parts", "04_schedules", "05_trace"]
 
 
 @pytest.mark.timeout(180)

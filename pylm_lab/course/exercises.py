@@ -1,6 +1,7 @@
 """The exercises of the course, by name.
 
-1. An answer is judged by running it: the student's own server, in a cluster, under several seeds.
+1. An answer is judged by running it: the student's own server in a cluster, or own function over
+   runs, under several seeds.
 2. A verdict says in words what is wrong and shows where the messages went. It never shows the
    solution.
 3. The same answer gets the same verdict.
@@ -12,7 +13,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pylm_lab.course import master, parts
+from pylm_lab.course import master, parts, trace
 from pylm_lab.course.verdict import Verdict
 from pylm_lab.errors import LabError
 
@@ -27,6 +28,7 @@ class _Exercise(NamedTuple):
 _EXERCISES = {
     "master": _Exercise(master.ASKED, master.check),
     "parts": _Exercise(parts.ASKED, parts.check),
+    "trace": _Exercise(trace.ASKED, trace.check),
 }
 
 

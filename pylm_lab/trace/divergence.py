@@ -166,7 +166,10 @@ def _event(trace: Trace, n: int) -> str:
     if not event.kind:
         return f"{does} ({excerpt(event.text, 60)})" if event.what in ("fail", "fault") else does
     number = trace.numbers.get(event.message, "")
-    does += f" {event.kind} {number}" if number else f" {_NAMELESS[event.kind]}"
+    thing = f"{event.kind} {number}" if number else _NAMELESS[event.kind]
+    if event.what == "fault":
+        return f"{does} with {thing} ({excerpt(event.text, 60)})"
+    does += f" {thing}"
     if event.what == "send":
         ends = {hops[k].target for k in np.flatnonzero(hops.sent == n).tolist()} - {""}
         word = "to"
