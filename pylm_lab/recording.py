@@ -77,9 +77,9 @@ class _Recording:
             return Hook()
         self._journals[journal] = os.getpid()
         # Python 3.11 ends a forked child of multiprocessing without what atexit was told.
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None:
-            util.Finalize(None, self._end, exitpriority=_LAST)
+        # Others end later than all that it ends.
+        if (made := sys.modules.get("multiprocessing")) and made.parent_process() is not None:
+            sys.modules["multiprocessing.util"].Finalize(None, self._end, exitpriority=_LAST)
         return journal
 
     def _end(self) -> None:

@@ -65,6 +65,9 @@ def watch(socket: zmq.Socket[Any], name: str, *, into: Hook | None = None) -> Wa
     address only the last is known, and who binds there is assumed. A socket that does both counts
     as what it did first, so what goes over its other links is not matched.
 
+    `trace.check()` says what was lost, and of a question that it was never answered, if its asker
+    waited for 0.2 s at least: whoever gave up sooner may only have been in a hurry.
+
     Args:
         socket: any pyzmq socket, one of `zmq.asyncio` too.
         name: what the one is called who sends and receives there.

@@ -33,7 +33,8 @@ class _Process:
     """The hooks that were made for what runs by itself in one process."""
 
     def __init__(self) -> None:
-        self.mutex = threading.Lock()
+        # What is collected as garbage while it is held may leave.
+        self.mutex = threading.RLock()
         #: Each hook, and the ids of those that it hears now.
         self.heard: list[tuple[Hook, set[str]]] = []
         #: Hooks of runs that have not ended.

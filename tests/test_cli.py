@@ -153,6 +153,25 @@ def test_check_shows_the_hops_of_what_it_finds_and_says_what_it_asked(
     assert "do you mean 'order'?" in capsys.readouterr().err
 
 
+def test_check_shows_names_that_are_harmless(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = [lab.faults.drop("WorkerPush→worker1", nth=1)]
+    with (
+        lab.scenarios["parallel"].cluster(1, faults=broken) as cluster,
+        contextlib.suppress(lab.LabError),
+    ):
+        lab.scenarios["parallel"].play(cluster)
+    actors = [
+        dataclasses.replace(actor, label=f"\x1b[2J{actor.label}") for actor in cluster.trace.actors
+    ]
+    path = dataclasses.replace(cluster.trace, actors=tuple(actors)).save(tmp_path / "run.jsonl")
+    assert main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\\x1b[2JWorkerPush → \\x1b[2Jworker1  lost" in out
+
+
 def test_check_of_a_record_that_is_not_whole_is_no_clean_bill(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

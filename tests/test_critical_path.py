@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -162,3 +163,17 @@ def test_a_message_is_called_as_everywhere() -> None:
     assert repr(trace.filter(message=3).critical_path(3)) == repr(paths[0])
     with pytest.raises(UnknownName, match="no message 'three'"):
         trace.critical_path("three")
+
+
+def test_what_is_no_message_is_one_error() -> None:
+    trace = lab.scenarios["parallel"].run(seed=1)
+    for wanted in (None, 2.5, [1], "x"):
+        with pytest.raises(UnknownName, match="the trace has no message"):
+            trace.critical_path(wanted)  # type: ignore[arg-type]
+    assert trace.critical_path(trace.messages[1]).total == trace.critical_path(1).total
+
+
+def test_where_the_record_is_not_whole_no_time_is_only_what_it_tells() -> None:
+    build = Build(clock="ns").link("a:push", "b:pull").send("a:push", message(1), at=10)
+    path = dataclasses.replace(build.trace, forgotten=7).critical_path(1)
+    assert path.sentence == "What the record tells of message 1 took no time."

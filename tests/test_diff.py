@@ -216,3 +216,16 @@ def test_what_is_no_trace_is_an_error() -> None:
 def test_two_empty_traces_are_alike() -> None:
     assert not Trace().diff(Trace())
     assert Trace().diff(three().end())
+
+
+def test_what_only_one_of_the_records_does_not_tell_is_told() -> None:
+    trace = three().end()
+    found = trace.diff(dataclasses.replace(trace, forgotten=12))
+    assert found.differences == ("There: 12 earlier events are forgotten.",)
+    assert list(trace[:1].diff(trace))[1].startswith("Here: ")
+
+
+def test_an_actor_that_never_did_the_same_begins_otherwise() -> None:
+    found = three().end().diff(Trace())
+    assert found.first.split(":")[0].endswith(" begins otherwise")
+    assert "there nothing more happens" in found.first

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from builder import Build, message
 
 import pylm_lab as lab
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.errors import LabError, UnknownName
-from pylm_lab.trace import Hop, Trace
+from pylm_lab.trace import Hop, Trace, writing
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,7 @@ def test_a_slice_is_of_hops(scatter: Trace) -> None:
     ("wrong", "text"),
     [
         ({"actor": "wrker1"}, "no actor 'wrker1': did you mean 'worker1'?"),
-        ({"actor": ["worker1", "?"]}, "no actor '?': there are server.router, router"),
+        ({"actor": ["worker1", "?"]}, "no actor '?': there are router, Pull, "),
         ({"part": "Pul"}, "no part 'Pul': did you mean 'Pull'?"),
         ({"message": "2.11"}, "no message '2.11': did you mean '2.1'?"),
         ({"message": 99}, "no message 99: there are r1, r2"),
@@ -226,6 +227,38 @@ def test_a_part_is_saved_as_what_it_is(scatter: Trace, tmp_path: Path) -> None:
     assert {finding.name for finding in again.check()} <= {"complete"}
 
 
+def test_a_part_whose_messages_were_made_of_each_other_for_long_is_saved(tmp_path: Path) -> None:
+    build = Build().link("a:push", "b:pull")
+    for n in range(1, 141):
+        data = message(n, parent=n - 1)
+        build.send("a:push", data).receive("b:pull", data)
+    part = build.end().filter(between=(0, 250))
+    again = Trace.load(part.save(tmp_path / "part.jsonl"))
+    assert again.numbers == part.numbers
+    assert again.numbers[f"{101:016x}"] == ".".join("1" * 101)
+
+
+def test_a_part_s_first_line_is_never_too_long_to_be_read(
+    scatter: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = scatter.filter(actor="worker1", kind="message")
+    path = part.save(tmp_path / "part.jsonl")
+    size = len(path.read_bytes().partition(b"\n")[0])
+    monkeypatch.setattr(writing, "LONGEST", size)
+    part.save(path)
+    assert len(path.read_bytes().partition(b"\n")[0]) < size
+    assert Trace.load(path) == part
+
+
+def test_numbers_may_be_those_of_a_column(scatter: Trace) -> None:
+    start, end = scatter.columns.at[10], scatter.columns.at[20]
+    assert told(scatter.filter(between=(start, end))) == told(
+        scatter.filter(between=(int(start), int(end)))
+    )
+    number: Any = np.int64(3)
+    assert scatter.messages[number] == scatter.messages[3]
+
+
 def test_a_picture_of_a_part_says_what_it_is(scatter: Trace) -> None:
     part = scatter.filter(actor="worker1", kind="message")
     told = f"{part.left_out} events are left out."
@@ -247,3 +280,8 @@ def test_a_part_with_other_events_has_the_names_of_the_whole(scatter: Trace) -> 
     cut = dataclasses.replace(part, events=part.events[:80])
     assert cut.whole is scatter
     assert set(cut.numbers.values()) <= {"3", "3.1", "3.2"}
+
+
+def test_a_part_without_messages_counts_all_that_crosses() -> None:
+    requests = lab.scenarios["parallel"].run(seed=1)[:5]
+    assert "5 hops, " in repr(requests)

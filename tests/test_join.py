@@ -202,6 +202,15 @@ def test_controlled_runs_are_two_though_their_ids_are_the_same() -> None:
     assert (one.clock, one.scenario, one.options) == ("step", "parallel", {})
 
 
+def test_ids_that_no_recorder_has_given_are_told_apart_too() -> None:
+    trace = lab.scenarios["parallel"].run(seed=1)
+    events = [replace(e, message=e.message and f"my {e.message}") for e in trace.events]
+    first = replace(trace, events=events)
+    one = Trace.join([first, replace(first, seed=2)])
+    assert len(one.messages) == 2 * len(first.messages)
+    assert one.check() == []
+
+
 def test_a_controlled_run_beside_a_free_one_counts_a_step_as_a_nanosecond() -> None:
     controlled = lab.scenarios["parallel"].run(seed=1)
     one = Trace.join([lab.scenarios["parallel"].run(), controlled])
@@ -339,8 +348,26 @@ def test_who_died_is_named_with_what_may_have_come_to_it(whole: Trace) -> None:
     )
 
 
+def test_what_came_from_a_stranger_may_have_come_from_one_who_died(whole: Trace) -> None:
+    given = [part(whole, "server"), part(whole, "client"), part(whole, "worker1")]
+    worker = part(whole, "worker2", cut=("worker2",))
+    first = next(n for n, e in enumerate(worker.events) if e.kind == "message")
+    one = Trace.join([*given, replace(worker, events=worker.events[:first])])
+    (told,) = (line for line in missing(one) if line.startswith("server.WorkerPull received"))
+    assert told.endswith(
+        " from somebody who was not recorded, or from worker2 after the record's end."
+    )
+
+
 def test_what_was_forgotten_adds_up_and_what_all_say_alike_stays(whole: Trace) -> None:
     given = [replace(one, forgotten=2, seed=None, scenario="parallel") for one in parts(whole)[:2]]
     one = Trace.join(given)
     assert (one.forgotten, one.scenario, one.clock) == (4, "parallel", "ns")
     assert Trace.join([]) == Trace()
+
+
+def test_what_is_no_trace_is_an_error(whole: Trace) -> None:
+    with pytest.raises(TypeError, match=r"traces can be joined, not 'a\.jsonl': Trace\.load reads"):
+        Trace.join(["a.jsonl"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="traces can be joined, not Hop"):
+        Trace.join(whole)  # type: ignore[arg-type]

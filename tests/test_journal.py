@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builder import Build
+from builder import Build, message
 
 import pylm_lab as lab
 from pylm_lab.errors import OutputError, RunError, TraceFileError
@@ -185,6 +185,24 @@ def test_what_it_is_about_may_be_said_until_something_runs(path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------- its end
+
+
+def test_it_may_be_closed_in_the_middle_of_being_written(path: Path) -> None:
+    class Ending(Journal):
+        """As where garbage is collected: what it hears ends while its thread writes."""
+
+        def _wiring(self) -> Any:
+            self.close()
+            return super()._wiring()
+
+    journal = Ending(path)
+    Build(journal).link("a:push", "b:pull").send("a:push", message(1))
+    thread = threading.Thread(target=journal.flush, daemon=True)
+    thread.start()
+    thread.join(8)
+    assert not thread.is_alive()
+    assert Trace.load(path).cut == ()
+    assert [event.what for event in Trace.load(path).events][-1] == "send"
 
 
 def test_what_comes_after_the_end_is_not_recorded(path: Path) -> None:

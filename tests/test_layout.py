@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 import pytest
+from builder import count_made
 from collisions import collisions
 from router_cases import CASES, LONG, Made, crowded, declared, many, master, mesh, sides, unrouted
 from server_cases import (
@@ -120,6 +121,17 @@ def test_what_touches_is_found(change: Callable[[Item], Item], found: str) -> No
     wrong = replace(scene, items=tuple(change(item) for item in scene.items))
     assert wrong.items != scene.items
     assert any(found in line for line in collisions(wrong)), collisions(wrong)
+
+
+def test_a_picture_of_a_long_run_makes_no_event_for_each_hop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pylm_lab.trace.columns.KEPT", 0)  # as if it were a long one
+    trace = pylm_lab.scenarios["parallel"].run(seed=1, messages=100)
+    assert len(trace.hops) > 700
+    made = count_made(monkeypatch)
+    router_scene(trace)
+    assert made["Events"] < 100
 
 
 def test_a_long_count_makes_its_pill_and_the_page_wider() -> None:

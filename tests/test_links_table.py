@@ -103,6 +103,14 @@ def test_a_link_that_nothing_crossed_is_a_key_error_with_a_hint() -> None:
     assert links.get(("b", "a")) is None
 
 
+def test_a_link_is_found_by_what_the_table_calls_its_ends() -> None:
+    trace = lab.scenarios["parallel"].run(seed=1)
+    assert "client     → Pull " in repr(trace.links)
+    assert trace.links["client", "Pull"] is trace.links["client", "server.Pull"]
+    assert ("client", "server.Pull") in list(trace.links)
+    assert ("client", "Pull") not in list(trace.links)
+
+
 def test_links_show_themselves_as_a_table() -> None:
     assert repr(queued().links).splitlines() == [
         "Links: 1 link that something crossed; 5 sent, 3 received, 1 in flight, 1 dropped",

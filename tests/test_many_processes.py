@@ -258,6 +258,22 @@ for seed in (1, 2):
     assert found == own
 
 
+def test_what_ends_with_the_process_is_recorded_to_its_end(folder: Path) -> None:
+    text = """
+import pylm_lab as lab
+cluster = lab.Cluster()
+import multiprocessing.util  # what it ends, it ends before the cluster
+cluster.add(lab.Master("server"))
+cluster.client("server").get("name")
+"""
+    assert script(text) == ""
+    (path,) = folder.glob("*")
+    trace = Trace.load(path)
+    parts = {actor.id for actor in trace.actors if actor.server}
+    assert parts
+    assert parts <= {event.actor for event in trace.events if event.what == "stop"}
+
+
 @posix
 def test_a_forked_child_has_a_record_of_its_own(folder: Path) -> None:
     text = """
@@ -385,3 +401,42 @@ def test_scripts_that_fail_leave_their_trace_in_the_folder_of_one_s_own_too(
     assert "1 record," in capsys.readouterr().out
     assert {actor.server for actor in Trace.load("x.jsonl").actors} == {"here"}
     assert len(list(Path("mine").iterdir())) == 2
+
+
+def test_a_process_that_died_before_it_wrote_of_anybody_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    saved(folder, "good-1.jsonl")
+    with (folder / "good-1.jsonl").open("rb") as good:
+        head = good.readline()
+    head = re.sub(rb'"lines":\d+', b'"lines":null', head)
+    (folder / "dead-1.jsonl").write_bytes(head)
+    assert main(["merge", str(folder)]) == 1
+    told = capsys.readouterr().out
+    assert "dead-1.jsonl tells of nobody: its process died before it wrote of any." in told
+    assert "1 record," in told
+    assert "Do they belong" not in told
+
+
+def test_of_much_that_is_skipped_some_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    saved(folder, "good-1.jsonl")
+    (folder / "a").mkdir()
+    for n in range(30):
+        (folder / f"note{n:02}.txt").write_text("mine", encoding="utf-8")
+    assert main(["merge", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "\na is a folder in the folder: it is skipped.\n" in told
+    assert "note18.txt" in told
+    assert "note19.txt" not in told
+    assert "\n… 11 more\n" in told
+
+
+def test_a_folder_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["merge", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere' is neither a folder nor a file" in capsys.readouterr().err

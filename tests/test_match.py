@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 from builder import Build, message
 
-from pylm_lab.trace import Hop, Trace
+from pylm_lab.hook import Actor, Port
+from pylm_lab.trace import Event, Hop, Trace
 from pylm_lab.trace.builder import columns_of
 from pylm_lab.trace.match import Matching
 
 #: One kind of hop, told short: who, to whom, and how it ended.
 Told = tuple[str, str, str]
+PLACE = "inproc://here"
 
 
 def told(trace: Trace, *kinds: str) -> list[Told]:
@@ -41,6 +44,66 @@ def publisher(socket: str = "XPUB", subscribers: str = "ab") -> Build:
 
 
 # --------------------------------------------------------------------------- what belongs together
+
+
+def test_at_one_address_there_may_be_any_number() -> None:
+    actors = [Actor(id=f"a{n}", label="a", role="client", kind="Client") for n in range(8_000)]
+    ports = [
+        Port(
+            id=f"{actor.id}:p",
+            actor=actor.id,
+            socket="PUSH" if n else "PULL",
+            binds=not n,
+            outer=True,
+            sends="message" if n else "",
+            receives="" if n else "message",
+        )
+        for n, actor in enumerate(actors)
+    ]
+    events = [
+        Event(at=n, what="connect" if n else "bind", actor=port.actor, port=port.id, text=PLACE)
+        for n, port in enumerate(ports)
+    ]
+    trace = Trace(actors=tuple(actors), ports=tuple(ports), events=events)
+    begin = time.process_time()
+    assert len([*trace.declared.wires()]) == 7_999
+    assert time.process_time() - begin < 1.5
+
+
+def test_any_number_of_subscribers_may_leave() -> None:
+    build = publisher()
+    for n in range(5_000):
+        topic, port = b"topic %d" % n, f"a{n}:sub"
+        build.actor(f"a{n}", "client").port(port, "SUB", "inproc://p", receives="message")
+        build.subscribe(port, topic, "p:out")
+    for n in range(5_000):
+        build.hook.port_disconnected(build.ports[f"a{n}:sub"], "inproc://p", build.tick())
+    trace = build.trace
+    begin = time.process_time()
+    assert len(trace.hops) == 0
+    assert time.process_time() - begin < 1.2
+
+
+def test_who_says_nothing_is_not_taken_for_somebody_else() -> None:
+    build = Build().link("a:push", "b:pull").link("c:push", "d:pull")
+    own = build.trace
+    events = [
+        *own.events,
+        Event(at=90, what="send", actor="a", port="a:push", kind="message"),
+        Event(
+            at=91,
+            what="fault",
+            actor="b",
+            port="b:pull",
+            kind="message",
+            message="x",
+            fault="delay",
+        ),
+    ]
+    ports = tuple(port for port in own.ports if port.id != "b:pull")
+    held = next(port for port in own.ports if port.id == "b:pull")
+    found = replace(own, ports=(*ports, replace(held, receives="request")), events=events)
+    assert [(hop.source, hop.target) for hop in found.hops] == [("a", "")]
 
 
 def test_a_message_is_a_hop_on_every_link_of_its_way() -> None:

@@ -204,3 +204,8 @@ def test_every_invariant_of_the_lab_says_what_it_asks() -> None:
     assert all(text.endswith(".") and len(text) < 100 for text in told.values())
     doc = Trace.check.__doc__ or ""
     assert all(f"`{name}`" in doc for name in told)
+
+
+def test_what_is_no_name_of_an_invariant_is_the_same_error() -> None:
+    with pytest.raises(WiringError, match=r"there is no invariant 3\. There are conservation, "):
+        long().check(only=3)  # type: ignore[arg-type]

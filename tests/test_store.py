@@ -526,6 +526,11 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path, lines: list[str]) -> N
     assert re.match(r", line \d+: byte \d+ is 0xff, which is no UTF-8", text)
 
 
+def test_a_question_of_the_error_ends_as_one(tmp_path: Path) -> None:
+    text = refused(tmp_path / "t.gif", b"GIF89a\xff")
+    assert text.endswith("another encoding? Give the name of a file that Trace.save wrote")
+
+
 def test_a_line_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
     bomb = gzip.compress(b'{"format":"' + b"a" * (1 << 25))
     assert ", line 1: this is no trace: it has more than" in refused(tmp_path / "t.gz", bomb)

@@ -144,14 +144,11 @@ class Busy(Tape):
 
     happens: Any = None
 
-    def _now(self) -> None:
+    def _without(self, *going: Any) -> Any:
+        found = super()._without(*going)
         happens, self.happens = self.happens, None
         if happens is not None:
             happens()
-
-    def _first(self, hops: int) -> tuple[int, int]:
-        found = super()._first(hops)
-        self._now()
         return found
 
 
@@ -163,10 +160,26 @@ def numbered(tape: Tape, *numbers: int, together: bool = False) -> None:
 
 def test_who_is_overtaken_by_the_ring_reads_anew() -> None:
     ring = Busy(4)
-    numbered(ring, 1, 2, 3, together=True)
-    numbered(ring, 4, 5, 6, 7)
+    numbered(ring, 1, 2, 3, 4, together=True)
+    numbered(ring, 5, 6, 7)
     ring.happens = lambda: numbered(ring, *range(8, 20))
     assert ring.copy().last[-1] == b"19"
+
+
+def test_what_is_told_while_hops_are_taken_off_keeps_its_order() -> None:
+    class Taken(Tape):
+        def _let_go(self, runs: int, hops: int) -> None:
+            if hops == 3:
+                numbered(self, 4, 5)
+                self.fact(8, "subscribe", PORT, "one")
+            super()._let_go(runs, hops)
+            if hops == 3:
+                self.fact(9, "subscribe", PORT, "two")
+
+    tape = Taken(None)
+    numbered(tape, 1, 2, 3)
+    assert tape.take().facts == []
+    assert [event.text for event in events(tape.take())] == ["", "", "one", "two"]
 
 
 def test_what_is_told_while_the_ring_turns_is_kept() -> None:
@@ -198,6 +211,26 @@ def test_a_row_that_is_interrupted_is_not_there_at_all() -> None:
     numbered(tape, 3)
     taped = tape.copy()
     assert (taped.last, list(taped.at)) == ([b"1", b"3"], [1, 1])
+
+
+def test_what_is_told_in_the_middle_of_another_fact_holds_nobody_up() -> None:
+    class Text(str):
+        """As where garbage is collected, something ends whenever this is looked at."""
+
+        def __hash__(self) -> int:
+            tape.fact(1, "disconnect", PORT, f"nested {len(tape.copy().facts)}")
+            return super().__hash__()
+
+        __eq__ = str.__eq__
+
+    tape = Tape(None)
+    thread = threading.Thread(target=tape.fact, args=(2, "connect", PORT, Text("x")), daemon=True)
+    thread.start()
+    thread.join(8)
+    assert not thread.is_alive()
+    told = [(fact.what, str(fact.text)) for fact in tape.copy().facts]
+    assert told[-1] == ("connect", "x")
+    assert told[:-1] == [("disconnect", f"nested {n}") for n in range(len(told) - 1)]
 
 
 def test_an_actor_may_have_any_number_of_ports() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from builder import Build, message
@@ -53,6 +54,20 @@ def faults(steps: tuple[Step, ...]) -> list[Step]:
 
 
 # ------------------------------------------------------------------------------------ what is kept
+
+
+def test_among_many_without_an_id_it_is_known_at_once_which_was_struck() -> None:
+    build = Build().link("a:push", "b:pull")
+    for n in range(20_000):
+        build.send("a:push", b"hello")
+        if n % 5 == 0:
+            build.fault("b:pull", "corrupt", b"hello", why="a rule changes it")
+        build.receive("b:pull", b"hello")
+    trace = build.end()
+    assert len(trace.hops) == 20_000
+    begin = time.process_time()
+    assert [*trace.struck.values()] == [*range(0, 20_000, 5)]
+    assert time.process_time() - begin < 1.5
 
 
 def test_a_fault_keeps_the_frames_that_it_acts_on() -> None:

@@ -115,6 +115,25 @@ def test_a_question_and_its_answer_are_two_hops(make: Make) -> None:
     assert "2 hops" in repr(trace)
 
 
+def test_a_question_leads_to_its_answer(make: Make) -> None:
+    server, one, other = make(zmq.REP, "server"), make(zmq.REQ, "one"), make(zmq.REQ, "other")
+    server.bind("inproc://here")
+    for asker in (one, other):
+        asker.connect("inproc://here")
+        asker.send(b"hello")
+    for _ in range(2):
+        server.send(server.recv())
+    for asker in (one, other):
+        asker.recv()
+    trace = closed(one, other, server)
+    graph = trace.message_graph
+    ends = [[(trace.hops[n].source, trace.hops[n].target) for n in edge] for edge in graph.edges()]
+    assert ends == [
+        [("one", "server"), ("server", "one")],
+        [("other", "server"), ("server", "other")],
+    ]
+
+
 def test_what_happens_is_told_in_its_order(make: Make) -> None:
     push, pull = make(zmq.PUSH, "push"), make(zmq.PULL, "pull")
     pull.bind("inproc://here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,22 @@ def heard() -> Iterator[list[Heard]]:
     witness.install(make)
     yield made
     witness.install(None)
+
+
+def test_who_leaves_while_another_one_is_made_holds_nobody_up(heard: list[Heard]) -> None:
+    leave = witness.witness(Hooks())
+
+    def make(**_: Any) -> Heard:
+        leave()  # as where garbage is collected
+        return Heard()
+
+    witness._installed._factory = make  # type: ignore[union-attr]
+    hooks = Hooks()
+    thread = threading.Thread(target=witness.witness, args=(hooks,), daemon=True)
+    thread.start()
+    thread.join(8)
+    assert not thread.is_alive()
+    assert len([*hooks]) == heard[0].closed == 1
 
 
 def test_where_nothing_is_installed_nobody_hears_and_messages_bear_no_id() -> None:

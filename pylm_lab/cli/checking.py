@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from pylm_lab.trace import Finding, Hop, Trace, invariants
+from pylm_lab.trace.grid import name_of
 
 __all__ = ["check"]
 
@@ -64,7 +65,7 @@ def _row(trace: Trace, hop: Hop) -> tuple[str, str, str, str]:
         return f"{time if trace.clock == 'step' else time // 1000:,}"
 
     number = trace.numbers.get(hop.message) or hop.kind
-    way = " → ".join(trace.labels.get(end, "nobody") for end in hop.link)
+    way = " → ".join(name_of(trace, end, 40) if end else "nobody" for end in hop.link)
     if hop.received is None:
         end = "never received" if hop.dropped is None else f"lost at {at(hop.dropped)}"
     elif hop.sent is None:

@@ -60,6 +60,7 @@ def merge(asked: argparse.Namespace) -> int:
 def _beside(paths: Sequence[Path]) -> Path:
     """Where the trace goes unless told: beside the folder, under its name."""
     folder = paths[0]
+    _exists(folder)
     if len(paths) > 1 or not folder.is_dir():
         raise LabError("merge: say with -o FILE where the merged trace is to go")
     if folder.name in ("", ".."):
@@ -111,9 +112,14 @@ def gather(paths: Iterable[Path]) -> Gathered:
             broken.append(f"{path.name} is empty: its process died before it did anything.")
             continue
         try:
-            traces.append((path.name, Trace.load(path)))
+            trace = Trace.load(path)
         except TraceFileError as error:
             broken.append(f"{error}. It is skipped.")
+            continue
+        if not trace.actors:
+            broken.append(f"{path.name} tells of nobody: its process died before it wrote of any.")
+            continue
+        traces.append((path.name, trace))
     if not traces:
         where = " and ".join(map(str, given))
         told = "".join(f"\n  {sentence}" for sentence in (*skipped, *broken))
@@ -138,8 +144,7 @@ def _files(paths: Sequence[Path], skipped: list[str]) -> Iterable[Path]:
     """The files that may be traces; what is in a folder beside them is skipped, and said so."""
     for path in paths:
         if not path.is_dir():
-            if not path.is_file():
-                raise LabError(f"merge: {str(path)!r} is neither a folder nor a file")
+            _exists(path)
             yield path
             continue
         for one in sorted(path.iterdir()):
@@ -147,8 +152,15 @@ def _files(paths: Sequence[Path], skipped: list[str]) -> Iterable[Path]:
                 continue  # an editor's, the system's, or half of what is being saved
             if one.is_file() and one.name.lower().endswith(_ENDS):
                 yield one
+            elif one.is_dir():
+                skipped.append(f"{one.name} is a folder in the folder: it is skipped.")
             else:
                 skipped.append(f"{one.name} is no trace, by its name: it is skipped.")
+
+
+def _exists(path: Path) -> None:
+    if not path.is_dir() and not path.is_file():
+        raise LabError(f"merge: {str(path)!r} is neither a folder nor a file")
 
 
 def _who(trace: Trace) -> str:
@@ -179,12 +191,16 @@ def tell(found: Gathered) -> None:
     width = max((len(name) for name, _ in found.files), default=0)
     for name, who in found.files:
         print(f"  {name:{width}}  {who}")
-    for sentence in (*found.skipped, found.apart):
-        if sentence:
-            print(sentence)
+    _list(found.skipped)
+    if found.apart:
+        print(found.apart)
     if found.missing:
         print("\nWhat is missing:")
-    for sentence in found.missing[:LINES]:
-        print(f"  {sentence}")
-    if len(found.missing) > LINES:
-        print(f"  … {len(found.missing) - LINES} more")
+    _list(found.missing, "  ")
+
+
+def _list(sentences: Sequence[str], indent: str = "") -> None:
+    for sentence in sentences[:LINES]:
+        print(f"{indent}{sentence}")
+    if len(sentences) > LINES:
+        print(f"{indent}… {len(sentences) - LINES} more")

@@ -118,10 +118,10 @@ class _Rest:
                 self.rows.append(_Row(n, target=events.actor.item(n), dropped=n))
         #: Sends that nobody has received so far as is known: port and key → positions in `rows`.
         self._open: dict[tuple[int, int], deque[list[int]]] = defaultdict(deque)
-        self._reached: dict[int, list[int]] = defaultdict(list)
+        self._reached: dict[int, set[int]] = defaultdict(set)
         heard = publishes[events.port[sends]]
         for send, arrival in zip(sends[heard].tolist(), arrivals[heard].tolist(), strict=True):
-            self._reached[send].append(events.port.item(arrival))
+            self._reached[send].add(events.port.item(arrival))
         lone = is_send & ~publishes[events.port] & ~reached
         turns = publishing | lone | events.are(*_SUBSCRIPTIONS)
         turns[list(late)] = True
@@ -185,8 +185,9 @@ class _Audience:
         self._actor = {id: n for n, id in enumerate(tables.actors)}
         self._port = {id: n for n, id in enumerate(tables.ports)}
         self._groups = found.groups
-        #: Topic → the ports that have asked for it.
+        #: Topic → the ports that have asked for it; and the other way round.
         self._subscribed: dict[str, dict[str, None]] = defaultdict(dict)
+        self._topics: dict[str, dict[str, None]] = defaultdict(dict)
         self._seen: Counter[tuple[str, str]] = Counter()
         self._lengths: Counter[int] = Counter()
         #: Of publishers, for as long as nobody subscribes or unsubscribes.
@@ -207,11 +208,12 @@ class _Audience:
         if what == "subscribe":
             if event.port not in self._subscribed[event.text]:
                 self._subscribed[event.text][event.port] = None
+                self._topics[event.port][event.text] = None
                 self._lengths[len(event.text)] += 1
         elif what == "unsubscribe":
             self._forget(event.text, event.port)
         elif what == "disconnect":
-            for topic in list(self._subscribed):
+            for topic in list(self._topics[event.port]):
                 self._forget(topic, event.port)
         elif what == "seen":
             self._seen[event.port, event.text] += 1
@@ -222,6 +224,7 @@ class _Audience:
         ports = self._subscribed.get(topic, {})
         if port in ports:
             del ports[port]
+            del self._topics[port][topic]
             self._lengths[len(topic)] -= 1
             if not ports:
                 del self._subscribed[topic]
@@ -282,8 +285,6 @@ class _Audience:
 
     def _known(self, n: int) -> tuple[int, int, int]:
         events = self._events
-        return (
-            self._groups.item(events.port.item(n)),
-            events.kind.item(n),
-            events.contents.message.item(events.content.item(n)),
-        )
+        content = events.content.item(n)
+        message = events.contents.message.item(content) if content >= 0 else 0
+        return self._groups.item(events.port.item(n)), events.kind.item(n), message

@@ -3,7 +3,8 @@
 1. What arrives was sent: the cause of a receive is its send.
 2. What an actor sends it has received before: the cause of a send is the latest receive of the same
    message by the same actor; failing that, of the message that it was made of.
-3. Frames without an id that answer a request belong to that request.
+3. Frames without an id that answer a request belong to that request; what a REP socket sends is the
+   answer to what it received.
 4. Where somebody in between was not recorded, the cause is the last that was seen of the message
    before, by the trace's order; it is told that this is so.
 5. A cause always stands before its effect.
@@ -74,9 +75,16 @@ class Causes:
         Returns those that answer a request without an id, and where that was received.
         """
         events = trace.columns
+        replies = {port.id for port in trace.ports if port.socket == "REP"}
+        replies_there = np.array([*(port in replies for port in events.tables.ports), False])
+        # A program's own frames, of which nobody but the socket tells what they are.
+        bare = replies_there[events.port] & (events.kind == KINDS.index("message"))
+        bare &= self.about == 0
         is_request = events.kind == KINDS.index("request")
+        is_request |= bare & events.are("receive")
+        answers = (events.kind == KINDS.index("answer")) | (bare & events.are("send"))
         asks = is_request & (events.what != code("drop"))
-        at = np.flatnonzero(self._crosses & (asks | (events.kind == KINDS.index("answer"))))
+        at = np.flatnonzero(self._crosses & (asks | answers))
         order = at[np.argsort(events.port[at], kind="stable")]
         asked = np.where(asks[order], np.arange(len(order)), -1)
         asked = np.maximum.accumulate(asked) if len(order) else asked

@@ -34,7 +34,7 @@ __all__ = ["Events", "Hops"]
 
 T = TypeVar("T")
 
-#: Of so many rows at the most all objects are kept once they are made.
+#: So many objects at the most are kept once they are made: all of a short trace, else the latest.
 KEPT = 20_000
 #: Rows that are turned into objects together.
 _CHUNK = 4096
@@ -44,6 +44,9 @@ class _Rows(Sequence[T]):
     """Objects that are made from columns when they are asked for."""
 
     _made: tuple[T, ...] | None = None
+
+    def __init__(self) -> None:
+        self._recent: dict[int, T] = {}
 
     def _make(self, chosen: slice) -> Iterator[T]:
         raise NotImplementedError
@@ -75,15 +78,21 @@ class _Rows(Sequence[T]):
     def __getitem__(self, n: int | slice) -> T | Sequence[T]:
         if isinstance(n, slice):
             return self._part(n)
-        made = self._all()
-        if made is not None:
-            return made[n]
         size = len(self)
         at = int(n)
         if not -size <= at < size:
             raise IndexError(f"there are {size:,} of them, and no number {n}")
+        made = self._all()
+        if made is not None:
+            return made[at]
         at %= size
-        return next(self._make(slice(at, at + 1)))
+        recent = self._recent
+        found = recent.get(at)
+        if found is None:
+            if len(recent) >= KEPT:
+                recent.clear()
+            found = recent[at] = next(self._make(slice(at, at + 1)))
+        return found
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -126,6 +135,7 @@ class Events(_Rows[Event]):
         envelope: Positions,
         text: Positions,
     ) -> None:
+        super().__init__()
         self.tables = tables
         self.at, self.what, self.actor, self.port = at, what, actor, port
         self.kind, self.fault, self.text = kind, fault, text
@@ -271,6 +281,7 @@ class Hops(_Rows[Hop]):
         received: Positions,
         dropped: Positions,
     ) -> None:
+        super().__init__()
         self.tables = tables
         self.kind, self.message = kind, message
         self.source, self.target = source, target

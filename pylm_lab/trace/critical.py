@@ -88,7 +88,10 @@ class CriticalPath(Sequence[Wait]):
         """The slowest piece, in words."""
         slowest, trace = self.slowest, self._trace
         if slowest is None:
-            return f"{_thing(self.message.kind, [self.message.number])} took no time."
+            thing = _thing(self.message.kind, [self.message.number])
+            if trace.forgotten or trace.left_out:
+                return f"What the record tells of {thing[0].lower()}{thing[1:]} took no time."
+            return f"{thing} took no time."
         thing, actor = _thing(slowest.kind, slowest.messages), name_of(trace, slowest.actor, 40)
         time = lasting(trace, slowest.lasting)
         if slowest.what == "crossing":

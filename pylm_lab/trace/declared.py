@@ -50,10 +50,11 @@ class Declared:
             port: tuple(dict.fromkeys(map(spelt, given))) for port, given in self._addresses.items()
         }
         self._places.update(_declared_inside(actors, self.ports.values(), self._places))
-        self._at: dict[str, list[Port]] = defaultdict(list)
+        #: Who is at a place: those that bind there, and those that connect.
+        self._at: dict[tuple[str, bool], list[Port]] = defaultdict(list)
         for port in ports:
             for place in self._places[port.id]:
-                self._at[place].append(port)
+                self._at[place, port.binds].append(port)
         self._groups = _joined(self._places)
         self._peers: dict[str, tuple[Port, ...]] = {}
 
@@ -70,8 +71,8 @@ class Declared:
         """The ports at the other ends of the port's links, in declared order."""
         if port not in self._peers:
             binds = self.ports[port].binds
-            at = (other for place in self._places[port] for other in self._at[place])
-            self._peers[port] = tuple(dict.fromkeys(p for p in at if p.binds is not binds))
+            others = (self._at.get((place, not binds), ()) for place in self._places[port])
+            self._peers[port] = tuple(dict.fromkeys(peer for at in others for peer in at))
         return self._peers[port]
 
     def wires(self) -> Iterator[Wire]:

@@ -20,6 +20,7 @@ from pylm_lab.trace.check import Count
 from pylm_lab.trace.columns import Events
 from pylm_lab.trace.divergence import Codes, parting
 from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.gaps import gaps
 from pylm_lab.trace.grid import ROWS, Grid, many, name_of
 from pylm_lab.trace.records import Link
 from pylm_lab.trace.words import NAMED
@@ -77,11 +78,24 @@ def difference(here: Trace, there: Trace) -> Difference:
         raise TypeError(f"a trace can be compared with a trace, not with {there!r:.80}")
     first, at = parting(here, there)
     sides = (here, there)
-    told = [*_actors(*sides), *_wiring(*sides), *_counts(*sides), *_messages(*sides)]
+    told = [
+        *_gaps(*sides),
+        *_actors(*sides),
+        *_wiring(*sides),
+        *_counts(*sides),
+        *_messages(*sides),
+    ]
     return Difference(first, at, tuple(told))
 
 
 # What differs on the whole
+
+
+def _gaps(here: Trace, there: Trace) -> Iterator[str]:
+    """What only one of the records does not tell: that may be all that differs."""
+    ours, theirs = gaps(here), gaps(there)
+    for place, own, other in (("Here", ours, theirs), ("There", theirs, ours)):
+        yield from (f"{place}: {sentence}" for sentence in own if sentence not in other)
 
 
 def _only(what: str, here: Iterable[str], there: Iterable[str]) -> Iterator[str]:

@@ -120,8 +120,10 @@ def parting(here: Trace, there: Trace) -> tuple[str, int | None]:
         return "", None
     n, m, alike = earliest
     event = here.events[n] if n < len(ours) else there.events[m]
-    did = f"{name_of(here, event.actor, 40)} did {many(alike, 'thing')} alike"
-    return f"{did}; then {_both(here, there, n, m)}.", n
+    who, both = name_of(here, event.actor, 40), _both(here, there, n, m)
+    if not alike:
+        return f"{who} begins otherwise: {both}.", n
+    return f"{who} did {many(alike, 'thing')} alike; then {both}.", n
 
 
 def _apart(ours: _Wide, theirs: _Wide) -> int | None:

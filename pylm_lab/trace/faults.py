@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict, deque
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ DROPS = ("drop", "part")
 HOLDS = ("delay", "reorder")
 #: By what a message is known at one port: one without an id by all that it says.
 _Same = tuple[int, int, int, int, int]
+#: Who was about to receive a message, its kind, and its id, which may be none.
+_Struck = tuple[int, int, int]
 
 
 class Faults(NamedTuple):
@@ -78,33 +81,34 @@ def struck(events: Events, hops: Hops) -> dict[int, int]:
     if not faults:
         return {}
     message = events.message
-    #: By who was about to receive what: hops with the position at which they end.
-    there: dict[tuple[int, int, int], list[tuple[int, int]]] = defaultdict(list)
+    struck_at = {n: (events.actor.item(n), events.kind.item(n), message.item(n)) for n in faults}
+    wanted = set(struck_at.values())
+    #: By who was about to receive what: hops that begin later, the next one last; and those that
+    #: are under way, as a heap. Each with where it ends.
+    later: dict[_Struck, list[tuple[int, int, int]]] = defaultdict(list)
+    under_way: dict[_Struck, list[tuple[int, int]]] = defaultdict(list)
     never = len(events)
-    received, dropped = (
-        np.where(end < 0, never, end).tolist() for end in (hops.received, hops.dropped)
-    )
-    for position, (target, kind, id, end, other) in enumerate(
-        zip(
-            hops.target.tolist(),
-            hops.kind.tolist(),
-            hops.message.tolist(),
-            received,
-            dropped,
-            strict=True,
-        )
-    ):
-        there[target, kind, id].append((min(end, other), position))
+    received, dropped = (np.where(end < 0, never, end) for end in (hops.received, hops.dropped))
+    columns = (hops.begins, np.minimum(received, dropped), hops.sent)
+    keys = zip(hops.target.tolist(), hops.kind.tolist(), hops.message.tolist(), strict=True)
+    rows = zip(keys, *(column.tolist() for column in columns), strict=True)
+    for position, (key, begins, end, sent) in enumerate(rows):
+        if key in wanted and sent < 0:
+            heapq.heappush(under_way[key], (end, position))
+        elif key in wanted:
+            later[key].append((begins, end, position))
+    for left in later.values():
+        left.sort(reverse=True)
     found: dict[int, int] = {}
-    for n in faults:
-        known = events.actor.item(n), events.kind.item(n), message.item(n)
-        open_ = [
-            (end, position)
-            for end, position in there.get(known, ())
-            if end > n and (hops.begins.item(position) < n or hops.sent.item(position) < 0)
-        ]
+    for n, key in struck_at.items():
+        left, open_ = later[key], under_way[key]
+        while left and left[-1][0] < n:
+            _, end, position = left.pop()
+            heapq.heappush(open_, (end, position))
+        while open_ and open_[0][0] <= n:
+            heapq.heappop(open_)
         if open_:
-            found[n] = min(open_)[1]
+            found[n] = open_[0][1]
     return found
 
 

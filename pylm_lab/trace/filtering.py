@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def _times(trace: Trace, between: Any) -> tuple[float, float]:
     if not isinstance(between, tuple | list) or len(between) != 2:
         raise wrong
     for time in between:
-        if time is not None and (isinstance(time, bool) or not isinstance(time, int | float)):
+        if time is not None and (isinstance(time, bool) or not isinstance(time, Real)):
             raise wrong
     start, end = between
     start, end = -np.inf if start is None else start, np.inf if end is None else end

@@ -166,7 +166,7 @@ def chosen(only: str | Iterable[str] | None) -> list[Rule]:
     known = {**_LAB, **_OWN}
     if only is None:
         return list(known.values())
-    names = [only] if isinstance(only, str) else list(only)
+    names = list(only) if isinstance(only, Iterable) and not isinstance(only, str) else [only]
     for name in names:
         if name not in known:
             near = _nearest(name, known)

@@ -58,8 +58,16 @@ def join(traces: Iterable[Trace]) -> Joined:
     exchanged any begin together. A controlled run counts steps: beside others a step counts as a
     nanosecond. What all traces say of themselves alike, such as `seed`, the new one says too; their
     decisions it does not have, since it can't be run again.
+
+    Raises:
+        TypeError: something else than a trace is given.
     """
     given = list(traces)
+    for one in given:
+        if not isinstance(one, Trace):
+            raise TypeError(
+                f"traces can be joined, not {one!r:.80}: Trace.load reads one from a file"
+            )
     places = [given.index(trace) for trace in given]
     whole = [trace for n, trace in enumerate(given) if places[n] == n]
     if len(whole) < 2:

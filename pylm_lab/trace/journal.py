@@ -35,7 +35,7 @@ from pylm_lab.trace.lines import ACTOR, DECISION, END, PORT, ROUTE, End
 from pylm_lab.trace.recorder import Recorder
 from pylm_lab.trace.records import HOPS, What
 from pylm_lab.trace.schema import Schema
-from pylm_lab.trace.tape import Silence, Tape, Taped
+from pylm_lab.trace.tape import Tape, Taped
 from pylm_lab.trace.telling import is_raw
 from pylm_lab.trace.trace import Trace
 
@@ -46,6 +46,22 @@ PAUSE = 0.2
 #: Seconds that the end waits for the thread.
 DEADLINE = 10.0
 _log = logging.getLogger("pylm_lab.trace")
+
+
+class _Silence(Tape):
+    """A tape that keeps nothing."""
+
+    def fact(self, *_: Any) -> None:
+        pass
+
+    def fault(self, *_: Any) -> None:
+        pass
+
+    def drop(self, *_: Any) -> None:
+        pass
+
+    def hops(self, *_: Any) -> None:
+        pass
 
 
 class Journal(Recorder):
@@ -76,7 +92,9 @@ class Journal(Recorder):
             )
         super().__init__(**about)
         #: Held by who writes to the file, or ends it.
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
+        #: It is being written to; and somebody has asked for its end meanwhile.
+        self._writes = self._is_to_end = False
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
         #: How many lines were written after the first; and how many actors, ports and routes.
@@ -132,7 +150,7 @@ class Journal(Recorder):
         """Write down what was heard, and the end. Once; a second time does nothing."""
         with self._mutex:
             self._try(self._last)
-        thread = self._thread
+            thread = self._thread if self._file is None else None
         if thread is not None and thread is not threading.current_thread():
             thread.join(DEADLINE)
 
@@ -157,7 +175,7 @@ class Journal(Recorder):
     def _tape(self, actor: str) -> Tape:
         tape = super()._tape(actor)
         if self._file is None:
-            tape = self._tapes[actor] = Silence(None)
+            tape = self._tapes[actor] = _Silence(None)
         else:
             self._begin()
         return tape
@@ -188,14 +206,23 @@ class Journal(Recorder):
         """Whatever goes wrong ends the record, not the run."""
         if self._file is None:
             return
+        if self._writes:
+            # From within: what was heard has ended, since it was collected as garbage.
+            self._is_to_end = self._is_to_end or write == self._last
+            return
+        self._writes = True
         try:
             write()
+            if self._is_to_end and self._file is not None:
+                self._last()
         except Exception as error:  # noqa: BLE001 - who only listens disturbs nobody
             self._end()
             _log.error("%s: no more is recorded, since it can't be written: %s", self.path, error)
         except BaseException:
             self._end()  # Ctrl-C: what was taken off is lost, so nothing may come after it
             raise
+        finally:
+            self._writes = False
 
     def _head(self) -> None:
         """Write the first line, anew if it is there."""
@@ -266,14 +293,15 @@ class Journal(Recorder):
         self._over.set()
         file, self._file = self._file, None
         for actor in list(self._tapes):
-            self._tapes[actor] = Silence(None)
+            self._tapes[actor] = _Silence(None)
         self._decisions = []
         if file is not None:
             file.close()
 
     def _forked(self) -> None:
         """Leave the file to the parent."""
-        self._mutex = threading.Lock()  # the parent's thread may have held it
+        self._mutex = threading.RLock()  # the parent's thread may have held it
+        self._writes = False
         self._thread = None
         self._end()
 

@@ -134,7 +134,9 @@ def header(data: bytes) -> Header:
     try:
         record = in_line(data)
     except Fault as fault:
-        raise Fault(f"this is no trace: {fault}. {_MEND}") from fault.__cause__
+        told = str(fault).rstrip(".")
+        end = "" if told.endswith("?") else "."
+        raise Fault(f"this is no trace: {told}{end} {_MEND}") from fault.__cause__
     if record.get("format") != FORMAT:
         raise Fault(
             f"this is no trace: `format` is {shown(record.get('format'))}, not {shown(FORMAT)}."

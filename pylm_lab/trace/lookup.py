@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from pylm_lab.errors import UnknownName
@@ -34,8 +35,13 @@ def several(given: object) -> list[object]:
     return list(given)
 
 
-def unknown(what: str, wanted: object, known: Iterable[str]) -> UnknownName:
-    """The error: there is no such thing; did you mean the nearest, or these are all there are."""
+def unknown(
+    what: str, wanted: object, known: Iterable[str], told: Sequence[str] = ()
+) -> UnknownName:
+    """The error: there is no such thing; did you mean the nearest, or these are all there are.
+
+    `told` are those names that are told, where one thing has several.
+    """
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(str(wanted)[:200], names[:_LOOKED_AT], n=1)
     if near:
@@ -43,6 +49,7 @@ def unknown(what: str, wanted: object, known: Iterable[str]) -> UnknownName:
     elif not names:
         hint = "there is none at all"
     else:
+        names = list(told or names)
         more = f" and {len(names) - _TOLD:,} more" if len(names) > _TOLD else ""
         hint = f"there are {', '.join(excerpt(name) for name in names[:_TOLD])}{more}"
     shown = repr(excerpt(wanted, 80)) if isinstance(wanted, str) else excerpt(repr(wanted), 80)
@@ -60,7 +67,8 @@ def actors(trace: Trace, wanted: object, *, parts: bool = False) -> list[str]:
     found = found or [actor.id for actor in known if actor.label == wanted]
     if not found:
         names = [name for actor in known for name in (actor.id, actor.label)]
-        raise unknown("part" if parts else "actor", wanted, names)
+        told = [trace.labels[actor.id] for actor in known]
+        raise unknown("part" if parts else "actor", wanted, names, told)
     return found
 
 
@@ -81,7 +89,8 @@ def message_id(trace: Trace, wanted: object) -> str:
     Raises:
         UnknownName: there is none.
     """
-    name = str(wanted) if isinstance(wanted, int) and not isinstance(wanted, bool) else wanted
+    is_number = isinstance(wanted, Integral) and not isinstance(wanted, bool)
+    name = str(wanted) if is_number else wanted
     if isinstance(name, str):
         if name in trace.ids_by_number:
             return trace.ids_by_number[name]

@@ -89,11 +89,17 @@ class _Others:
             if sent:
                 yield f"{who} sent {sent}{at} to somebody who was not recorded."
             if received:
-                yield f"{who} received {received}{at} from somebody who was not recorded."
+                ends = self._late(port)
+                whom = f", or from {ends} after the record's end" if ends else ""
+                yield f"{who} received {received}{at} from somebody who was not recorded{whom}."
             if late := self._told(self._open, port):
-                ends = {p.actor for p in self._trace.declared.peers(port.id)} & self._cut
-                names = " and ".join(sorted(_actor(self._trace, end) for end in ends))
-                yield f"Of what {who} sent, {late} may have come to {names} after the record's end."
+                ends = self._late(port)
+                yield f"Of what {who} sent, {late} may have come to {ends} after the record's end."
+
+    def _late(self, port: Port) -> str:
+        """Those at the other end of its links whose record ends early."""
+        ends = {peer.actor for peer in self._trace.declared.peers(port.id)} & self._cut
+        return " and ".join(sorted(_actor(self._trace, end) for end in ends))
 
     def _bound(self) -> set[Port]:
         return {port for port in self._trace.ports if port.binds}

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ __all__ = ["Names", "Twin", "names", "twins"]
 
 #: What is spoken within one process only.
 _INSIDE = "inproc://"
+#: An id as a recorder tells it.
+_ID = re.compile("[0-9a-f]{16}")
 #: Actor, port, message, clock.
 _Send = tuple[str, str, str, int]
 
@@ -61,7 +64,13 @@ class Names:
 
     def message(self, id: str) -> str:
         """The message's id."""
-        return f"{int(id, 16) ^ self.salt:016x}" if id and self.salt else id
+        if not id or not self.salt:
+            return id
+        if _ID.fullmatch(id):
+            return f"{int(id, 16) ^ self.salt:016x}"
+        # In a file that somebody wrote by hand an id may be any text.
+        told = f"{self.salt:016x}{id}".encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 
 def names(traces: Sequence[Trace], twins: dict[int, Twin]) -> list[Names]:

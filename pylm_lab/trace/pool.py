@@ -25,5 +25,6 @@ class Pool(Generic[T]):
         if found is None:
             found = len(self.values)
             self.values.append(value)
-            self.codes[value] = found
+            # What ends while garbage is collected may have brought in a value in between.
+            found = self.codes[value] = self.values.index(value, found)
         return found

@@ -21,7 +21,7 @@ T = TypeVar("T")
 #: Gives the value of a field, or raises `Misfit`.
 _Reader = Callable[[object], Any]
 #: What messages and requests are called.
-_NUMBER = re.compile(r"r?[0-9]{1,12}(?:\.[0-9]{1,12}){0,99}")
+_NUMBER = re.compile(r"r?[0-9]{1,12}(?:\.[0-9]{1,12})*")
 
 
 class Fault(Exception):  # noqa: N818 - it becomes a TraceFileError, which also says where

@@ -23,8 +23,8 @@ options    what the scenario was made with: an object of integers, sorted by nam
 cut        ids of actors whose record ends early, since their process died or was still running: a
            list (`[]`)
 left_out   how many events of the trace are not in this part of it (0)
-called     of a part with at most 100,000 messages the number of each in the whole: an object, from
-           ids to numbers (`{}`)
+called     of a part with at most 100,000 messages the number of each in the whole, as long as the
+           line has room for them: an object, from ids to numbers (`{}`)
 =========  =========================================================================================
 
 Then comes a line for each actor, each port, each row of a routing table, each event and each
@@ -142,7 +142,7 @@ from pylm_lab.trace.schema import Fault
 from pylm_lab.trace.trace import Trace
 from pylm_lab.trace.writing import lines
 
-__all__ = ["load", "save"]
+__all__ = ["in_place", "load", "save"]
 
 _GZIP = b"\x1f\x8b"
 
@@ -157,22 +157,30 @@ def save(trace: Trace, path: str | Path) -> Path:
         OutputError: it can't be written there. What was there is left as it was.
     """
     path = Path(path)
-    with _in_place(path) as raw:
-        if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-                _write(trace, file)
-        else:
-            _write(trace, raw)
+    with in_place(path) as file:
+        for piece in lines(trace):
+            file.write(piece)
     return path
 
 
-def _write(trace: Trace, file: IO[bytes] | gzip.GzipFile) -> None:
-    for piece in lines(trace):
-        file.write(piece)
+@contextmanager
+def in_place(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """A new file that takes the path's place once it is written whole; compressed, if it is so
+    called.
+
+    Raises:
+        OutputError: it can't be written there. What was there is left as it was.
+    """
+    with _written_beside(path) as raw:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
+                yield file
+        else:
+            yield raw
 
 
 @contextmanager
-def _in_place(path: Path) -> Iterator[IO[bytes]]:
+def _written_beside(path: Path) -> Iterator[IO[bytes]]:
     """A new file that takes the path's place once it is written whole."""
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} is no file that could be replaced: choose another name")

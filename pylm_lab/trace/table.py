@@ -84,8 +84,12 @@ def _title(trace: Trace) -> str:
     of = many(messages, "message")
     if len(trace.events) <= READ:
         hops = sum(hop.kind == "message" for hop in trace.hops)
-        # Those of a program's own sockets have no ids by which to count messages.
-        of = f"{many(hops, 'hop')} of {of}" if messages or not hops else many(hops, "hop")
+        # Those of a program's own sockets have no ids by which to count messages; and a part may
+        # have none of messages.
+        if messages or not len(trace.hops):
+            of = f"{many(hops, 'hop')} of {of}"
+        else:
+            of = many(hops or len(trace.hops), "hop")
     told = "steps" if trace.clock == "step" else "nanoseconds"
     if trace.forgotten:
         events += f" ({trace.forgotten:,} earlier ones forgotten)"

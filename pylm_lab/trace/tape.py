@@ -25,19 +25,7 @@ from pylm_lab.hook import FaultKind, Port
 from pylm_lab.trace.pool import Pool
 from pylm_lab.trace.records import What
 
-__all__ = [
-    "CUT",
-    "HEAD",
-    "TOLD",
-    "WHOLE",
-    "Fact",
-    "Key",
-    "Long",
-    "Silence",
-    "Tape",
-    "Taped",
-    "long",
-]
+__all__ = ["CUT", "HEAD", "WHOLE", "Fact", "Key", "Long", "Tape", "Taped", "long"]
 
 #: Bytes of a message's head that are kept, enough for its fields and the beginning of its payload.
 HEAD = 512
@@ -53,8 +41,6 @@ _WIRING = frozenset({"bind", "connect", "disconnect", "start"})
 #: What follows the head of a cut frame: its tail, where a stamp would be, and its size.
 _TAIL = wire.TAIL.size
 _SIZE = 8
-
-
 #: A fact: how many hops came before it, when it was, its key, its text.
 _FACT = struct.Struct("<QqII")
 
@@ -135,8 +121,9 @@ class Tape:
         self._facts = bytearray()
         self._fact_keys = Pool[_FactKey]()
         self._texts = Pool[str]()
-        #: Held by who writes down a fact that has a key or a text of which there was none.
-        self._mutex = threading.Lock()
+        #: Held by who writes down a fact that has a key or a text of which there was none. A socket
+        #: that is collected as garbage meanwhile tells of its end from within.
+        self._mutex = threading.RLock()
         self._keys: list[Key] = []
         self._places: dict[tuple[What, Port], int] = {}
         self._envelopes: dict[tuple[bytes, ...], int] = {(): 0}
@@ -360,10 +347,11 @@ class Tape:
         if over and size:
             size[0] -= over
         begins = before + gone
-        told = []
+        told, place = [], 0
         for row, when, code, text in map(_FACT.unpack, facts):
             what, port, fault = self._fact_keys.values[code]
-            place = max(row - begins, 0)
+            # Not before what was told before it: it may say too little while hops are taken off.
+            place = max(row - begins, place)
             told.append(Fact(place, when, what, port, self._texts.values[text], fault))
         keys, envelopes = list(self._keys), list(self._envelopes)
         return Taped(at, key, around, size, last, told, keys, envelopes, dropped, counted)
@@ -381,22 +369,6 @@ class Tape:
         # Last, so that what is told meanwhile comes rather too early than too late.
         self._before += len(taken.last)
         return taken
-
-
-class Silence(Tape):
-    """A tape that keeps nothing."""
-
-    def fact(self, *_: Any) -> None:
-        pass
-
-    def fault(self, *_: Any) -> None:
-        pass
-
-    def drop(self, *_: Any) -> None:
-        pass
-
-    def hops(self, *_: Any) -> None:
-        pass
 
 
 def _counted(keys: Sequence[Key], runs: Iterable[tuple[int, int]]) -> Counter[tuple[str, What]]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -263,7 +263,7 @@ class Trace(Exported):
         """
         from pylm_lab.trace.critical import critical_path
 
-        name = message if isinstance(message, str | int) else message.id
+        name: Any = getattr(message, "id", message)  # whatever is given, one error names it
         return critical_path(self.messages[name])
 
     def diff(self, other: Trace) -> Difference:
@@ -336,6 +336,9 @@ class Trace(Exported):
         What two of them call alike is renamed in the second (`client#2`), unless both tell of the
         same process. Times count from the first event of all, as far as the messages tell how the
         clocks stand to each other: see `pylm_lab.trace.join`.
+
+        Raises:
+            TypeError: something else than a trace is given.
         """
         from pylm_lab.trace.join import join  # as above
 

@@ -175,7 +175,8 @@ _COLUMNS = (
 class Links(Mapping[Link, Traffic]):
     """What crossed each link: (source, target) → `Traffic`, in the order of first use.
 
-    The key is the ids of the actors at both ends; one that is not known is an empty text.
+    The key is the ids of the actors at both ends; one that is not known is an empty text. A link is
+    also found by what the table calls its ends, where that is unique.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -189,11 +190,18 @@ class Links(Mapping[Link, Traffic]):
             UnknownName: nothing has crossed such a link. It is a KeyError.
         """
         try:
-            return self._links[link]
+            return self._links[self._by_label.get(link, link)]
         except (KeyError, TypeError):
             wanted = " → ".join(map(str, link)) if isinstance(link, tuple) else link
             known = (" → ".join(end or "?" for end in link) for link in self._links)
             raise unknown("traffic on the link", wanted, known) from None
+
+    @cached_property
+    def _by_label(self) -> dict[Link, Link]:
+        """What the table calls a link → its key, of those that ids do not name."""
+        labels = {"": "", **self._trace.labels}
+        each = (((labels.get(a, a), labels.get(b, b)), (a, b)) for a, b in self._links)
+        return {called: link for called, link in each if called not in self._links}
 
     def __iter__(self) -> Iterator[Link]:
         return iter(self._links)

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from pylm_lab.hook import Decision
 from pylm_lab.trace.columns import Events
-from pylm_lab.trace.lines import ACTOR, DECISION, FORMAT, HEADER, PORT, ROUTE, VERSION, Header
+from pylm_lab.trace.lines import (
+    ACTOR,
+    DECISION,
+    FORMAT,
+    HEADER,
+    LONGEST,
+    PORT,
+    ROUTE,
+    VERSION,
+    Header,
+)
 from pylm_lab.trace.schema import Schema
 from pylm_lab.trace.tables import FAULTS, KINDS, WHATS, Tables
 from pylm_lab.trace.trace import Trace
@@ -27,7 +38,8 @@ T = TypeVar("T")
 _CHUNK = 4096
 #: Of the pieces that differ most, so many are remembered at the most.
 _KNOWN = 50_000
-#: Messages of a part whose numbers in the whole are written down: a header is one line.
+#: Messages of a part whose numbers in the whole are written down: a header is one line, and ids may
+#: be of any length.
 _CALLED = 100_000
 
 
@@ -66,7 +78,8 @@ def about(trace: Trace, count: int | None) -> bytes:
         # A part's messages have the numbers of the whole; so many are no longer looked at by name.
         called=trace.numbers if trace.left_out and len(trace.numbers) <= _CALLED else {},
     )
-    return _ended(HEADER.write(header))
+    told = _ended(HEADER.write(header))
+    return told if len(told) <= LONGEST else _ended(HEADER.write(replace(header, called={})))
 
 
 def line(name: str, schema: Schema[Any], record: object) -> bytes:

@@ -96,7 +96,7 @@ def survey(trace: Trace, server: str | None = None) -> Survey:
         peers=peers,
         wires=wires,
         others=len(servers(trace)) - 1,
-        ran=any(hop.kind in ("message", "request") for hop in trace.hops),
+        ran=bool(trace.hops.are("message", "request").any()),
         forgotten=trace.forgotten,
         left_out=trace.left_out,
         cut=frozenset(_cut(trace)),
@@ -134,8 +134,8 @@ def _surroundings(
         if a in own and b in ports and ports[b].outer and ports[a].actor != ports[b].actor
     }
     subscribed: dict[str, dict[str, None]] = defaultdict(dict)
-    for event in trace.events:
-        if event.what == "subscribe" and not event.text.startswith(_ECHO):
+    for _, event in trace.columns.those("subscribe"):
+        if not event.text.startswith(_ECHO):
             subscribed[event.port][event.text] = None
     wires: list[Wire] = []
     members: dict[str, dict[str, None]] = defaultdict(dict)
@@ -185,7 +185,9 @@ def _unrecorded(
 
     They are those at an HTTP port that nobody in the record is linked to, and that has been used.
     """
-    used = {event.port for event in trace.events if event.what in ("send", "receive", "drop")}
+    events = trace.columns
+    moved = set(events.port[events.are("send", "receive", "drop")].tolist())
+    used = {events.tables.ports[n] for n in moved if n >= 0}
     for part in parts:
         for port in part.ports:
             if port.socket != "HTTP" or port.id in joined or port.id not in used:
@@ -237,21 +239,22 @@ def _joined(trace: Trace) -> Iterable[tuple[str, str]]:
     """Pairs of ports that share an address or a hop, both ways round."""
     bound: dict[str, list[tuple[str, str]]] = defaultdict(list)
     asked: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for event in trace.events:
-        if event.what in ("bind", "connect"):
-            place, host = _place(event.text)
-            (bound if event.what == "bind" else asked)[place].append((host, event.port))
+    events, hops = trace.columns, trace.hops
+    for _, event in events.those("bind", "connect"):
+        place, host = _place(event.text)
+        (bound if event.what == "bind" else asked)[place].append((host, event.port))
     for place, services in bound.items():
         for host, a in services:
             for other, b in asked.get(place, ()):
                 if host == other or _ANYWHERE in (host, other):
                     yield a, b
                     yield b, a
-    for hop in trace.hops:
-        if hop.sent is not None and hop.received is not None:
-            a, b = trace.events[hop.sent].port, trace.events[hop.received].port
-            yield a, b
-            yield b, a
+    whole = (hops.sent >= 0) & (hops.received >= 0)
+    ends = (events.port[at[whole]].tolist() for at in (hops.sent, hops.received))
+    for one, two in sorted(set(zip(*ends, strict=True))):
+        a, b = events.tables.ports[one], events.tables.ports[two]
+        yield a, b
+        yield b, a
 
 
 _ANYWHERE = "*"

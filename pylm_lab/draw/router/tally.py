@@ -19,25 +19,28 @@ __all__ = ["count"]
 
 def count(trace: Trace, found: Survey) -> None:
     """Count what crossed wires and rows, and what was lost."""
-    events = trace.events
+    events = trace.columns
+    # Looked up for each hop: an Event for each would take longer than all else.
+    ports = [*events.tables.ports, ""]
+    at = [ports[n] for n in events.port.tolist()]
     own = {part.id for part in found.parts}
     by_ends = {(wire.port.id, wire.other.id): wire for wire in found.wires}
     by_port: dict[str, list[Wire]] = defaultdict(list)
     for each in found.wires:
         by_port[each.port.id].append(each)
         by_port[each.other.id].append(each)
-    stopped = {event.actor for event in events if event.what in ("stop", "fail")}
+    stopped = {event.actor for _, event in events.those("stop", "fail")}
     unrecorded = _count_unrecorded(trace, found)
     came_from: dict[str, str] = {}
     for hop in trace.hops:
         if hop.received in trace.faults.doubled:
             # Nothing more has crossed the wire: its receiver got once more what had.
-            for each in by_port[events[hop.received or 0].port]:
+            for each in by_port[at[hop.received or 0]]:
                 ends = each.part, each.other.actor
                 each.doubled += hop.kind == "message" and hop.source in ends
             continue
         if hop.kind == "answer" and hop.sent is not None and hop.received is not None:
-            start, end = events[hop.sent].port, events[hop.received].port
+            start, end = at[hop.sent], at[hop.received]
             asked = by_ends.get((start, end)) or by_ends.get((end, start))
             if asked is not None:
                 asked.answers += 1
@@ -49,12 +52,12 @@ def count(trace: Trace, found: Survey) -> None:
                 found.losses[hop.link] = found.losses.get(hop.link, 0) + 1
             _count_row(found, hop, gone, came_from)
             continue
-        if events[hop.begins].port in unrecorded:
+        if at[hop.begins] in unrecorded:
             continue
-        start = "" if hop.sent is None else events[hop.sent].port
-        end = "" if hop.received is None else events[hop.received].port
+        start = "" if hop.sent is None else at[hop.sent]
+        end = "" if hop.received is None else at[hop.received]
         if hop.sent is None and hop.received is None and hop.dropped is not None:
-            start = events[hop.dropped].port
+            start = at[hop.dropped]
         wire = by_ends.get((start, end)) or by_ends.get((end, start))
         wires = [] if wire or end else [each for each in by_port[start] if each.carries(start)]
         if hop.target:
@@ -85,7 +88,7 @@ def _count_unrecorded(trace: Trace, found: Survey) -> Collection[str]:
     """Count what crossed wires whose other end is not in the record; returns their ports' ids."""
     unknown = {peer.id for peer in found.peers if not peer.actors}
     wires = {wire.port.id: wire for wire in found.wires if wire.peer in unknown}
-    for event in trace.events:
+    for _, event in trace.columns.those("send", "receive", "drop") if wires else ():
         wire = wires.get(event.port)
         if wire is None or not event.kind:
             continue

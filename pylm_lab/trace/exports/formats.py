@@ -94,12 +94,8 @@ def save(trace: Trace, to: str, path: str | Path, **options: Any) -> Path:
 
     path = Path(path)
     told = pieces(trace, to, **options)
-    with store._in_place(path) as raw:
-        if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-                write(told, file)
-        else:
-            write(told, raw)
+    with store.in_place(path) as file:
+        write(told, file)
     return path
 
 

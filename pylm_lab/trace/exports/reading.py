@@ -110,8 +110,11 @@ class Reading:
         if found is None:
             word = KINDS[kind]
             number = self.trace.numbers.get(self.events.ids[message], "")
-            if word in _NAMED:
-                found = f"{_NAMED[word]} {number}" if number else f"a {word} without an id"
+            if word in _NAMED and number:
+                found = f"{_NAMED[word]} {number}"
+            elif word in _NAMED:
+                # Where none has an id, as of a program's own sockets, nobody misses it.
+                found = f"a {word} without an id" if self.trace.numbers else f"a {word}"
             else:
                 found = _NAMELESS.get(word, "something")
             self._things[kind, message] = found
