@@ -354,7 +354,7 @@ def test_a_long_record_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -
     player = play(trace)
     assert len(player) == 10
     assert len(record(player)["steps"]["kind"]) == 10
-    assert f"Shown: the first 10 of {len(trace.hops)} steps." in svg(player._scene)
+    assert f"Shown: the first 10 steps of a run of {len(trace.hops)} hops." in svg(player._scene)
     grows = dict(record(player)["counts"])
     assert max(max(g, default=0) for g in grows.values()) <= 10
 

@@ -83,7 +83,9 @@ def play(
         scene = _blank(title, gaps(trace))
     else:
         scene = router_scene(trace, title=title, server=server)
-    return Player(trace, scene, tell(trace, kinds=EVERY, server=server), theme)
+    # One more than is shown: how the counters go on is asked of it.
+    steps = tell(trace, kinds=EVERY, server=server, most=LIMIT + 1)
+    return Player(trace, scene, steps, theme)
 
 
 def _trace_of(what: object) -> Trace:
@@ -100,7 +102,8 @@ class Player:
         self._trace = trace
         self._steps = steps
         self._theme = theme
-        self._scene = scene if len(steps) <= LIMIT else _say_what_is_left_out(scene, len(steps))
+        whole = len(steps) <= LIMIT
+        self._scene = scene if whole else _say_what_is_left_out(scene, len(trace.hops))
 
     def __len__(self) -> int:
         """How many steps can be shown: hops of all kinds, and what faults do."""
@@ -208,8 +211,8 @@ def _blank(title: str | None, missing: Sequence[str]) -> Scene:
     )
 
 
-def _say_what_is_left_out(scene: Scene, steps: int) -> Scene:
-    said = f"{scene.subtitle} Shown: the first {LIMIT:,} of {steps:,} steps."
+def _say_what_is_left_out(scene: Scene, hops: int) -> Scene:
+    said = f"{scene.subtitle} Shown: the first {LIMIT:,} steps of a run of {hops:,} hops."
     text, size = fit(clean(said), scene.width - 24, (12, 11, 10))
     items = tuple(
         replace(item, text=text, size=size)

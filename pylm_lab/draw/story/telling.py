@@ -11,6 +11,7 @@ No drawing library, no scene: figure, player and animation move over the same st
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -36,13 +37,16 @@ def tell(
     kinds: tuple[Kind, ...] = ("message",),
     server: str | None = None,
     faults: bool = True,
+    most: int | None = None,
 ) -> tuple[Step, ...]:
     """The steps of a trace: its hops of these kinds, each with its moment and its sentence.
 
     `server` keeps to the hops that touch this server. `faults` tells what faults do as well, as far
-    as it is no loss, which the hop itself tells. The moments know of all of it, told or not.
+    as it is no loss, which the hop itself tells. The moments know of all of it, told or not. Of
+    more steps than `most` the first so many are told.
     """
-    return tuple(_Walk(trace, frozenset(kinds), server, faults=faults).steps())
+    steps = _Walk(trace, frozenset(kinds), server, faults=faults).steps()
+    return tuple(itertools.islice(steps, most))
 
 
 def first_server(trace: Trace) -> str | None:
