@@ -33,7 +33,7 @@ from pylm_lab.replaying import Divergence, Record, Replayed, compare
 from pylm_lab.servers import Worker
 from pylm_lab.stepping import Stepping
 from pylm_lab.tasks import Task
-from pylm_lab.trace.recorder import Recorder
+from pylm_lab.trace.record.recorder import Recorder
 from pylm_lab.waits import Waits
 
 if TYPE_CHECKING:

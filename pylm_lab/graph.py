@@ -19,9 +19,9 @@ import numpy as np
 from pylm_lab.errors import TraceFileError
 from pylm_lab.hook import Port
 from pylm_lab.trace import Trace
-from pylm_lab.trace.causes import CARRIED
-from pylm_lab.trace.chains import chains
-from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.ask.causes import CARRIED
+from pylm_lab.trace.ask.chains import chains
+from pylm_lab.trace.show.excerpt import excerpt
 from pylm_lab.trace.tables import KINDS
 from pylm_lab.waits import Wait, Waits
 

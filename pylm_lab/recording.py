@@ -24,7 +24,7 @@ from pylm_lab.hook import Hook
 from pylm_lab.witness import install
 
 if TYPE_CHECKING:
-    from pylm_lab.trace.journal import Journal
+    from pylm_lab.trace.record.journal import Journal
 
 __all__ = ["VARIABLE", "begin"]
 
@@ -59,7 +59,7 @@ class _Recording:
     def __call__(self, **about: Any) -> Hook:
         """A hook that writes down a run of which this is known."""
         # Not before something runs: who only imports the package waits for no numpy.
-        from pylm_lab.trace.journal import Journal
+        from pylm_lab.trace.record.journal import Journal
 
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from pylm_lab.errors import LabError, WiringError
 from pylm_lab.faults import parse
 from pylm_lab.hook import Decision
 from pylm_lab.moves import Names, say
-from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.show.excerpt import excerpt
 
 if TYPE_CHECKING:
     from pylm_lab.trace import Event, Trace

@@ -20,7 +20,7 @@ import zmq
 from pylm_lab.address import bound_address
 from pylm_lab.errors import RunError, WiringError
 from pylm_lab.hook import Actor, Hook, Hooks
-from pylm_lab.trace.recorder import Recorder
+from pylm_lab.trace.record.recorder import Recorder
 from pylm_lab.watched import BINDS, End, Watched
 from pylm_lab.witness import witness
 

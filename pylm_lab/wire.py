@@ -216,6 +216,8 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
                 at = _varint(body, at)[1]
             elif kind in (1, 5):
                 at += 8 if kind == 1 else 4
+            elif kind == 3:
+                at = _group(body, at, key >> 3)
             else:
                 return data
             # A field of this number and another wire type is an unknown one.
@@ -238,6 +240,29 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
+
+
+def _group(data: bytes, at: int, number: int) -> int:
+    """Where a group ends whose key has been read; IndexError if it does not, or wrongly."""
+    open_ = [number]
+    while open_:
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 4:
+            if key >> 3 != open_.pop():
+                raise IndexError(at)
+        elif kind == 3:
+            open_.append(key >> 3)
+        elif kind == 2:
+            size, at = _varint(data, at)
+            at += size
+        elif kind == 0:
+            at = _varint(data, at)[1]
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise IndexError(at)
+    return at
 
 
 def _number(value: int) -> bytes:

@@ -24,8 +24,8 @@ DEAF = "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
 PID = "import os\nprint(os.getpid())\n"
 HEARS = """
 import time
-print("up")
 try:
+    print("up")
     while True: time.sleep(0.05)
 except KeyboardInterrupt:
     print("heard")

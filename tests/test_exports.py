@@ -135,7 +135,7 @@ def test_a_name_that_is_not_there_is_told_with_where_to_look() -> None:
     assert not hasattr(pylm_lab, "nothing_like_it")
 
 
-@pytest.mark.parametrize("first", ["pylm_lab.draw.scene", "pylm_lab.trace.check"])
+@pytest.mark.parametrize("first", ["pylm_lab.draw.scene", "pylm_lab.trace.rules.check"])
 def test_a_public_name_means_the_same_whatever_was_imported_before(first: str) -> None:
     """`import pylm_lab.draw.scene` also sets an attribute named draw: the package's."""
     code = f"import {first}, pylm_lab as lab; print(callable(lab.draw), callable(lab.check))"

@@ -14,7 +14,8 @@ from builder import Build, message
 import pylm_lab as lab
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.errors import LabError, UnknownName
-from pylm_lab.trace import Hop, Trace, writing
+from pylm_lab.trace import Hop, Trace
+from pylm_lab.trace.file import writing
 
 
 @pytest.fixture(scope="module")

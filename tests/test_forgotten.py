@@ -21,7 +21,7 @@ from pylm_lab.draw.layout import router_scene
 from pylm_lab.draw.scene import Badge, Box, Disc, Line, Mark, Pill, Scene, Text
 from pylm_lab.draw.style import FORMATS, THEMES
 from pylm_lab.trace import Recorder, Trace
-from pylm_lab.trace.gaps import gaps
+from pylm_lab.trace.show.gaps import gaps
 
 FORGOTTEN = "12,345 earlier events are forgotten."
 EARLY = "The records of Pull and worker1 end early."

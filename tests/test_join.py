@@ -12,10 +12,10 @@ from builder import Build, message
 
 import pylm_lab as lab
 from pylm_lab.trace import Event, Trace
-from pylm_lab.trace.beyond import beyond
-from pylm_lab.trace.join import join
-from pylm_lab.trace.match import Matching
-from pylm_lab.trace.missing import missing
+from pylm_lab.trace.hops.match import Matching
+from pylm_lab.trace.join.beyond import beyond
+from pylm_lab.trace.join.join import join
+from pylm_lab.trace.join.missing import missing
 
 
 @pytest.fixture

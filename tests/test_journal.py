@@ -21,7 +21,7 @@ import pylm_lab as lab
 from pylm_lab.errors import OutputError, RunError, TraceFileError
 from pylm_lab.scenarios import Greeter
 from pylm_lab.trace import Trace
-from pylm_lab.trace.journal import Journal
+from pylm_lab.trace.record.journal import Journal
 
 
 @pytest.fixture
@@ -306,7 +306,7 @@ SCRIPT = """
 import os, signal, sys
 import pylm_lab as lab
 from pylm_lab.scenarios import Greeter
-from pylm_lab.trace.journal import Journal
+from pylm_lab.trace.record.journal import Journal
 
 journal = Journal(sys.argv[1])
 with lab.Cluster() as cluster:
@@ -342,7 +342,7 @@ FULL = """
 import resource, signal, sys
 import pylm_lab as lab
 from pylm_lab.scenarios import Greeter
-from pylm_lab.trace.journal import Journal
+from pylm_lab.trace.record.journal import Journal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

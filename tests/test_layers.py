@@ -111,7 +111,7 @@ class Import(NamedTuple):
 
 
 def name_of(path: Path, package: Path) -> str:
-    """`trace/match.py` → `trace.match`, `trace/__init__.py` → `trace.__init__`."""
+    """`trace/hops/match.py` → `trace.hops.match`, `trace/__init__.py` → `trace.__init__`."""
     return ".".join(path.relative_to(package).with_suffix("").parts)
 
 
@@ -283,7 +283,7 @@ KNOWN = [
     "parts.__init__",
     "parts.core",
     "trace.__init__",
-    "trace.match",
+    "trace.hops.match",
 ]
 KNOWN += ["graph", "draw.__init__", "draw.scene", "draw.figure"]
 
@@ -292,7 +292,7 @@ KNOWN += ["graph", "draw.__init__", "draw.scene", "draw.figure"]
     ("module", "line"),
     [
         pytest.param("parts.core", "from pylm_lab.trace import Trace", id="runs to draws"),
-        pytest.param("parts.core", "import pylm_lab.trace.match", id="by its full name"),
+        pytest.param("parts.core", "import pylm_lab.trace.hops.match", id="by its full name"),
         pytest.param("parts.core", "from pylm_lab import graph", id="a module out of the package"),
         pytest.param("parts.core", "from ..trace import match", id="relative"),
         pytest.param("parts.__init__", "from ..trace import match", id="relative, of a package"),
@@ -304,13 +304,17 @@ KNOWN += ["graph", "draw.__init__", "draw.scene", "draw.figure"]
         pytest.param("parts.core", "if TYPE_CHECKING:\n  0\nelse:\n  import networkx", id="else"),
         pytest.param("parts.core", "import pylm_lab", id="the map itself"),
         pytest.param("parts.core", "from pylm_lab import Trace", id="a name out of the map"),
-        pytest.param("trace.match", "from pylm_lab.draw import scene", id="back"),
+        pytest.param("trace.hops.match", "from pylm_lab.draw import scene", id="back"),
         pytest.param(
-            "trace.match", "import importlib as i; i.import_module('pylm_lab.graph')", id="text"
+            "trace.hops.match",
+            "import importlib as i; i.import_module('pylm_lab.graph')",
+            id="text",
         ),
-        pytest.param("trace.match", "__import__('zmq')", id="text of a library"),
-        pytest.param("trace.match", "import_module(name)", id="a name that can't be read"),
-        pytest.param("trace.match", "import_module('.graph', __package__)", id="a relative text"),
+        pytest.param("trace.hops.match", "__import__('zmq')", id="text of a library"),
+        pytest.param("trace.hops.match", "import_module(name)", id="a name that can't be read"),
+        pytest.param(
+            "trace.hops.match", "import_module('.graph', __package__)", id="a relative text"
+        ),
         pytest.param("draw.scene", "from pylm_lab.draw.figure import draw", id="scene to painter"),
         pytest.param("draw.scene", "from pylm_lab.draw import draw", id="scene to its package"),
         pytest.param("draw.scene", "from matplotlib import figure", id="scene to matplotlib"),
@@ -334,7 +338,7 @@ def test_a_wrong_arrow_is_found(module: str, line: str) -> None:
         pytest.param("parts.__init__", "from .core import Router", id="its own room, relative"),
         pytest.param("port", "if TYPE_CHECKING:\n  from pylm_lab.parts import core", id="types up"),
         pytest.param(
-            "trace.match", "if TYPE_CHECKING:\n  import networkx", id="types of a library"
+            "trace.hops.match", "if TYPE_CHECKING:\n  import networkx", id="types of a library"
         ),
         pytest.param("draw.figure", "from pylm_lab.draw.scene import Box", id="painter to scene"),
         pytest.param(

@@ -13,7 +13,7 @@ from builder import Build, message
 from pylm_lab.hook import Actor, Port
 from pylm_lab.trace import Event, Hop, Trace
 from pylm_lab.trace.builder import columns_of
-from pylm_lab.trace.match import Matching
+from pylm_lab.trace.hops.match import Matching
 
 #: One kind of hop, told short: who, to whom, and how it ended.
 Told = tuple[str, str, str]

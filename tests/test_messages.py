@@ -10,8 +10,8 @@ from builder import Build, message
 import pylm_lab as lab
 from pylm_lab.errors import Deadlock, LabError
 from pylm_lab.trace import Trace
-from pylm_lab.trace.latency import Latency
-from pylm_lab.trace.messages import Message
+from pylm_lab.trace.ask.latency import Latency
+from pylm_lab.trace.ask.messages import Message
 
 SEEDED = [name for name in lab.scenarios if not lab.scenarios[name].free_only]
 MASTER = [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pylm_lab.trace import Event, Recorder
 from pylm_lab.trace.builder import columns_of
-from pylm_lab.trace.order import in_order
+from pylm_lab.trace.hops.order import in_order
 
 
 def one_link(**about: Any) -> Build:

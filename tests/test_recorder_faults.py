@@ -17,7 +17,7 @@ from pylm_lab.draw.layout import router_scene
 from pylm_lab.errors import RunError
 from pylm_lab.hook import Hook, Port
 from pylm_lab.trace import Recorder, Trace
-from pylm_lab.trace.gaps import gaps
+from pylm_lab.trace.show.gaps import gaps
 
 #: Everything that a recorder can be told.
 METHODS = [

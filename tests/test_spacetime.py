@@ -10,7 +10,7 @@ from builder import Build, count_made, message
 
 import pylm_lab as lab
 from pylm_lab.trace import Trace
-from pylm_lab.trace.excerpt import columns
+from pylm_lab.trace.show.excerpt import columns
 
 
 def programs(*payloads: bytes) -> Build:

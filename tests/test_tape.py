@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pylm_lab.draw.layout import router_scene
 from pylm_lab.hook import Port
 from pylm_lab.trace import Event, Recorder, Trace
-from pylm_lab.trace.decoding import Decoding
-from pylm_lab.trace.tape import HEAD, Long, Tape, Taped
+from pylm_lab.trace.record.decoding import Decoding
+from pylm_lab.trace.record.tape import HEAD, Long, Tape, Taped
 
 PORT = Port(id="a:p", actor="a", socket="ROUTER", binds=True, outer=False, receives="message")
 

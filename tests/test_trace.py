@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pylm_lab.trace import Event, Hop, Trace
-from pylm_lab.trace.excerpt import columns, excerpt
+from pylm_lab.trace.show.excerpt import columns, excerpt
 
 
 def ten(**about: Any) -> Trace:

@@ -19,7 +19,7 @@ from pylm_lab.draw.story import EVERY, Step, tell
 from pylm_lab.draw.style import THEMES
 from pylm_lab.hook import Decision
 from pylm_lab.trace import Event, Hop, Trace, counts
-from pylm_lab.trace.tape import Long
+from pylm_lab.trace.record.tape import Long
 
 PUSH, PULL = "server.WorkerPush:listen_to", "worker1:pull"
 DROPS = "a rule drops the 3rd message"

@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylm_lab.errors import TraceFileError
-from pylm_lab.trace import Trace, reading, writing
-from pylm_lab.trace.blocks import Blocks
-from pylm_lab.trace.journal import Journal
+from pylm_lab.trace import Trace
+from pylm_lab.trace.file import reading, writing
+from pylm_lab.trace.file.blocks import Blocks
+from pylm_lab.trace.record.journal import Journal
 
 FILES = Path(__file__).with_name("traces")
 NAMES = sorted(path.name for path in FILES.glob("*.jsonl"))

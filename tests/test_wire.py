@@ -222,6 +222,9 @@ def test_bytes_that_are_no_message_have_no_field_to_replace(data: bytes, field: 
 
 
 @example(b"\x08\x00", ("pipeline", ""))  # the number of a field, and another type
+@example(b"st", ("stage", 1))  # a group, which is empty
+@example(b"s\x7b\x08\x01\x7ct", ("stage", 1))  # and one with another in it
+@example(b"s" * 5_000, ("stage", 1))
 @given(st.binary(max_size=60), CHANGES)
 def test_no_bytes_are_too_strange_to_be_changed(
     data: bytes, change: tuple[str, bytes | str | int]

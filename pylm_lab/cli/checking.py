@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from pylm_lab.trace import Finding, Hop, Trace, invariants
-from pylm_lab.trace.grid import name_of
+from pylm_lab.trace.show.grid import name_of
 
 __all__ = ["check"]
 

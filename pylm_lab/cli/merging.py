@@ -20,9 +20,9 @@ from pylm_lab.errors import LabError, TraceFileError
 from pylm_lab.output import claim_file
 from pylm_lab.recording import VARIABLE
 from pylm_lab.trace import Trace
-from pylm_lab.trace.excerpt import excerpt
-from pylm_lab.trace.join import join
-from pylm_lab.trace.missing import missing
+from pylm_lab.trace.join.join import join
+from pylm_lab.trace.join.missing import missing
+from pylm_lab.trace.show.excerpt import excerpt
 
 __all__ = ["Gathered", "gather", "merge", "run_recorded", "tell"]
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from pylm_lab.draw.story import EVERY, tell
 from pylm_lab.trace import Hop, Trace, counts
-from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.show.excerpt import excerpt
 
 __all__ = ["doing", "line", "tell_answers", "tell_findings", "tell_run", "troubles"]
 

@@ -23,8 +23,8 @@ from pylm_lab.parts.services import (
 )
 from pylm_lab.scenarios import Greeter
 from pylm_lab.trace import Trace
-from pylm_lab.trace.excerpt import excerpt
-from pylm_lab.trace.messages import Message
+from pylm_lab.trace.ask.messages import Message
+from pylm_lab.trace.show.excerpt import excerpt
 
 __all__ = ["ASKED", "check", "runs"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from pylm_lab.errors import WiringError
 from pylm_lab.explore.runs import Outcome
 from pylm_lab.trace import Trace
-from pylm_lab.trace.check import Finding
+from pylm_lab.trace.rules.check import Finding
 
 __all__ = ["Check", "Violation", "ask", "cut_at", "holds_on_the_way", "judge", "until"]
 

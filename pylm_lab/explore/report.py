@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pylm_lab.trace import Trace
-from pylm_lab.trace.check import Finding
-from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.rules.check import Finding
+from pylm_lab.trace.show.excerpt import excerpt
 
 __all__ = ["Exploration", "Progress", "line"]
 

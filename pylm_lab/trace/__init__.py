@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pylm_lab.trace.check import Count, Finding, counts, forget, invariant, invariants
-    from pylm_lab.trace.recorder import Recorder
+    from pylm_lab.trace.record.recorder import Recorder
     from pylm_lab.trace.records import Event, Hop, Link
+    from pylm_lab.trace.rules.check import Count, Finding, counts, forget, invariant, invariants
     from pylm_lab.trace.trace import Trace
 
 __all__ = [
@@ -30,8 +30,8 @@ __all__ = [
 
 #: Where each name lives.
 _HOMES = {
-    "check": ("Count", "Finding", "counts", "forget", "invariant", "invariants"),
-    "recorder": ("Recorder",),
+    "rules.check": ("Count", "Finding", "counts", "forget", "invariant", "invariants"),
+    "record.recorder": ("Recorder",),
     "records": ("Event", "Hop", "Link"),
     "trace": ("Trace",),
 }

@@ -20,28 +20,28 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from pylm_lab.hook import Actor, Decision, Kind, Port, Route
-from pylm_lab.trace import table
-from pylm_lab.trace.assembly import hops
 from pylm_lab.trace.builder import columns_of
-from pylm_lab.trace.check import Finding, check
 from pylm_lab.trace.columns import Events, Hops
-from pylm_lab.trace.declared import Declared
 from pylm_lab.trace.exported import Exported
-from pylm_lab.trace.faults import Faults, struck
+from pylm_lab.trace.hops.assembly import hops
+from pylm_lab.trace.hops.declared import Declared
+from pylm_lab.trace.hops.faults import Faults, struck
 from pylm_lab.trace.numbers import Numbers
 from pylm_lab.trace.records import Event, Hop
-from pylm_lab.trace.spacetime import SpaceTime
+from pylm_lab.trace.rules.check import Finding, check
+from pylm_lab.trace.show import table
+from pylm_lab.trace.show.spacetime import SpaceTime
 from pylm_lab.trace.tables import KINDS
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from pylm_lab.trace.activity import Activities
-    from pylm_lab.trace.causes import Causes
-    from pylm_lab.trace.critical import CriticalPath
-    from pylm_lab.trace.difference import Difference
-    from pylm_lab.trace.messages import Message, Messages
-    from pylm_lab.trace.traffic import Links
+    from pylm_lab.trace.ask.activity import Activities
+    from pylm_lab.trace.ask.causes import Causes
+    from pylm_lab.trace.ask.critical import CriticalPath
+    from pylm_lab.trace.ask.difference import Difference
+    from pylm_lab.trace.ask.messages import Message, Messages
+    from pylm_lab.trace.ask.traffic import Links
 
 __all__ = ["Event", "Hop", "Trace"]
 
@@ -185,8 +185,8 @@ class Trace(Exported):
 
     @cached_property
     def causes(self) -> Causes:
-        """What each event came from, in columns (see `pylm_lab.trace.causes`)."""
-        from pylm_lab.trace.causes import Causes
+        """What each event came from, in columns (see `pylm_lab.trace.ask.causes`)."""
+        from pylm_lab.trace.ask.causes import Causes
 
         return Causes(self)
 
@@ -218,7 +218,7 @@ class Trace(Exported):
             UnknownName: there is no such actor, part, message or kind; the text tells the nearest.
             LabError: `between` is no pair of times.
         """
-        from pylm_lab.trace.filtering import chosen
+        from pylm_lab.trace.ask.filtering import chosen
 
         return chosen(self, actor=actor, part=part, message=message, kind=kind, between=between)
 
@@ -230,28 +230,28 @@ class Trace(Exported):
         """The hop at this position in `hops`; for a slice, a trace with only these hops."""
         if not isinstance(n, slice):
             return self.hops[n]
-        from pylm_lab.trace.filtering import part
+        from pylm_lab.trace.ask.filtering import part
 
         return part(self, n)
 
     @cached_property
     def messages(self) -> Messages:
         """The messages, each with its whole journey: `trace.messages["2"]`."""
-        from pylm_lab.trace.messages import Messages
+        from pylm_lab.trace.ask.messages import Messages
 
         return Messages(self)
 
     @cached_property
     def links(self) -> Links:
         """What crossed each link: (source, target) → counts, and how long its queue was when."""
-        from pylm_lab.trace.traffic import Links
+        from pylm_lab.trace.ask.traffic import Links
 
         return Links(self)
 
     @cached_property
     def activity(self) -> Activities:
         """What each actor did: id → counts, and how long it worked and waited."""
-        from pylm_lab.trace.activity import Activities
+        from pylm_lab.trace.ask.activity import Activities
 
         return Activities(self)
 
@@ -261,7 +261,7 @@ class Trace(Exported):
         Raises:
             UnknownName: there is no such message.
         """
-        from pylm_lab.trace.critical import critical_path
+        from pylm_lab.trace.ask.critical import critical_path
 
         name: Any = getattr(message, "id", message)  # whatever is given, one error names it
         return critical_path(self.messages[name])
@@ -272,7 +272,7 @@ class Trace(Exported):
         Raises:
             TypeError: it is no trace.
         """
-        from pylm_lab.trace.difference import difference
+        from pylm_lab.trace.ask.difference import difference
 
         return difference(self, other)
 
@@ -307,13 +307,13 @@ class Trace(Exported):
     def save(self, path: str | Path) -> Path:
         """Write the trace as JSON Lines; the same trace gives the same bytes. Returns the path.
 
-        It is compressed if the name ends in `.gz`. What `pylm_lab.trace.store` says of the format
-        is all there is to it.
+        It is compressed if the name ends in `.gz`. What `pylm_lab.trace.file.store` says of the
+        format is all there is to it.
 
         Raises:
             OutputError: the file can't be written.
         """
-        from pylm_lab.trace import store  # it makes traces, so it imports this module
+        from pylm_lab.trace.file import store  # it makes traces, so it imports this module
 
         return store.save(self, path)
 
@@ -325,7 +325,7 @@ class Trace(Exported):
             TraceFileError: the file can't be read, is no trace, of a newer version, or broken (the
                 text says where).
         """
-        from pylm_lab.trace import store  # as above
+        from pylm_lab.trace.file import store  # as above
 
         return store.load(path)
 
@@ -335,12 +335,12 @@ class Trace(Exported):
 
         What two of them call alike is renamed in the second (`client#2`), unless both tell of the
         same process. Times count from the first event of all, as far as the messages tell how the
-        clocks stand to each other: see `pylm_lab.trace.join`.
+        clocks stand to each other: see `pylm_lab.trace.join.join`.
 
         Raises:
             TypeError: something else than a trace is given.
         """
-        from pylm_lab.trace.join import join  # as above
+        from pylm_lab.trace.join.join import join  # as above
 
         return join(traces).trace
 

@@ -33,7 +33,7 @@ from pylm_lab.draw.style import THEMES, theme_named
 from pylm_lab.draw.svg import colours, stylesheet, svg
 from pylm_lab.errors import LabError
 from pylm_lab.trace import Trace
-from pylm_lab.trace.gaps import gaps
+from pylm_lab.trace.show.gaps import gaps
 
 __all__ = ["Player", "play"]
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from pylm_lab.draw.metrics import clean
 from pylm_lab.draw.router.survey import Part, Peer, Row, Survey
-from pylm_lab.trace.gaps import ended, forgotten, left_out
+from pylm_lab.trace.show.gaps import ended, forgotten, left_out
 
 __all__ = ["alt", "join", "subtitle", "title"]
 

@@ -14,7 +14,7 @@ from pylm_lab.draw.router.sheet import Sheet
 from pylm_lab.draw.router.survey import Survey
 from pylm_lab.draw.scene import Box, Line
 from pylm_lab.draw.style import Sizes
-from pylm_lab.trace.gaps import NAMED, ended, forgotten, left_out
+from pylm_lab.trace.show.gaps import NAMED, ended, forgotten, left_out
 
 __all__ = ["Foot"]
 

@@ -17,7 +17,7 @@ from pylm_lab.draw.router.tally import count
 from pylm_lab.errors import LabError, WiringError
 from pylm_lab.hook import Actor, Port
 from pylm_lab.trace import Trace
-from pylm_lab.trace.gaps import early
+from pylm_lab.trace.show.gaps import early
 from pylm_lab.wire import READY
 
 __all__ = ["survey"]

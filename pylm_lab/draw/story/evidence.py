@@ -16,7 +16,7 @@ from pylm_lab.draw.story.clues import Blocking, Neighbours, credits, stalls
 from pylm_lab.draw.story.past import Past, names_server
 from pylm_lab.hook import FaultKind, Kind, Route
 from pylm_lab.trace import Event, Hop, Trace
-from pylm_lab.trace.facts import Blame
+from pylm_lab.trace.rules.facts import Blame
 
 __all__ = ["Evidence", "FaultSeen", "Known", "names"]
 

@@ -23,7 +23,7 @@ from pylm_lab.draw.story.piles import Piles, fit, named, short
 from pylm_lab.draw.story.step import HeldBack, Step
 from pylm_lab.hook import Kind, Port
 from pylm_lab.trace import Event, Hop, Trace
-from pylm_lab.trace.faults import DROPS, HOLDS
+from pylm_lab.trace.hops.faults import DROPS, HOLDS
 
 __all__ = ["EVERY", "first_server", "tell"]
 

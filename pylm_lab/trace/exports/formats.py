@@ -90,7 +90,7 @@ def save(trace: Trace, to: str, path: str | Path, **options: Any) -> Path:
     Raises:
         LabError: as `check`; or OutputError, since the file can't be written.
     """
-    from pylm_lab.trace import store  # it makes traces, whose module imports this one
+    from pylm_lab.trace.file import store  # it makes traces, whose module imports this one
 
     path = Path(path)
     told = pieces(trace, to, **options)

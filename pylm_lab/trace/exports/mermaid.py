@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pylm_lab.trace.exports.reading import Reading
-from pylm_lab.trace.gaps import gaps
+from pylm_lab.trace.show.gaps import gaps
 from pylm_lab.trace.tables import KINDS, WHATS
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from pylm_lab.hook import GAVE_NOTHING
 from pylm_lab.trace.exports.reading import Group, Reading, walk
-from pylm_lab.trace.gaps import gaps
+from pylm_lab.trace.show.gaps import gaps
 from pylm_lab.trace.tables import KINDS, WHATS, Positions
 
 if TYPE_CHECKING:

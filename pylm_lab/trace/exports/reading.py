@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pylm_lab.trace.columns import Events, Hops
-from pylm_lab.trace.excerpt import excerpt
+from pylm_lab.trace.show.excerpt import excerpt
 from pylm_lab.trace.tables import KINDS, Positions
 
 if TYPE_CHECKING:

@@ -35,8 +35,8 @@ import numpy as np
 
 from pylm_lab.errors import LabError
 from pylm_lab.trace.columns import Hops
-from pylm_lab.trace.excerpt import excerpt
 from pylm_lab.trace.exports.reading import walk
+from pylm_lab.trace.show.excerpt import excerpt
 from pylm_lab.trace.tables import KINDS
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pylm_lab.trace.exports.reading import Reading, walk
-from pylm_lab.trace.gaps import gaps
 from pylm_lab.trace.records import What
+from pylm_lab.trace.show.gaps import gaps
 from pylm_lab.trace.tables import FAULTS, WHATS
 
 if TYPE_CHECKING:

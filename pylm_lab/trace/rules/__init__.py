@@ -1,0 +1,1 @@
+"""What no run should do, and how it is found."""
