@@ -15,6 +15,7 @@ def sentences(trace: Trace, name: str = "") -> list[str]:
         assert finding.name in invariants()
         assert all(0 <= n < len(trace.hops) for n in finding.hops)
         assert str(finding) == finding.sentence
+        assert repr(finding) == f"<{finding.name}: {finding.sentence}>"
     return [finding.sentence for finding in found]
 
 

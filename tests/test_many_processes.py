@@ -55,6 +55,21 @@ with Client("server", sys.argv[1], timeout=8, **places) as client:
 """
 
 
+#: Runs a client once so many workers have connected each of their three sockets, as their records
+#: tell: to a worker that is late nothing would be dealt.
+ONCE_ALL_ARE_THERE = """
+import os, pathlib, runpy, sys, time
+def joined(path):
+    return path.read_text(encoding="utf-8").count('"what":"connect"') >= 3
+folder = pathlib.Path(os.environ["PYLM_LAB_TRACE"])
+while sum(map(joined, folder.glob("worker*.jsonl"))) < int(sys.argv[1]):
+    time.sleep(0.05)
+script = sys.argv.pop()
+sys.argv.pop()
+runpy.run_path(script, run_name="__main__")
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where processes record themselves, which is not there yet."""
@@ -129,7 +144,10 @@ def test_a_cluster_of_processes_over_tcp_has_the_causal_graph_of_one_process(
     monkeypatch.setenv("PYLM_LAB_PLACES", " ".join(free_ports(5)))
     file = tmp_path / "run.jsonl"
     scripts = [f"worker.py worker{n}" for n in range(1, workers + 1)]
-    assert main(["run", "master.py", *scripts, "client.py", "--trace", str(file)]) == 0
+    client = tmp_path / "client.py"
+    client.write_text(ONCE_ALL_ARE_THERE, encoding="utf-8")
+    asks = f"{client} {workers} {Path('client.py').absolute()}"
+    assert main(["run", "master.py", *scripts, asks, "--trace", str(file)]) == 0
     told = capsys.readouterr().out
     assert f"{workers + 2} records" in told
     assert "Nothing was lost." in told

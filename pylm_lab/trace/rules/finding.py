@@ -41,7 +41,7 @@ LONG = 60
 COMPLETE = "complete"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Finding:
     """Something that should not have happened.
 
@@ -56,6 +56,10 @@ class Finding:
 
     def __str__(self) -> str:
         return self.sentence
+
+    def __repr__(self) -> str:
+        """As it is read in a list: its sentence, after the name of the invariant."""
+        return f"<{self.name}: {self.sentence}>"
 
 
 #: What is found: a sentence, and the positions in `Trace.hops` that it is about.
