@@ -24,6 +24,7 @@ __all__ = [
     "read_stamp",
     "replace",
     "strip_stamp",
+    "text",
     "write_stamp",
 ]
 
@@ -123,7 +124,7 @@ def read(data: bytes) -> tuple[Stamp | None, Head]:
             if at == end:
                 stamp = None if end == size else Stamp(*TAIL.unpack(data[end:])[1:])
                 return stamp, Head(
-                    _text(pipeline), _text(client), stage, _text(function), _text(cache), payload
+                    text(pipeline), text(client), stage, text(function), text(cache), payload
                 )
     except IndexError:
         pass
@@ -183,7 +184,7 @@ def fields(data: bytes) -> Head:
                 chunk = data[at : at + size]
                 at += size
                 if number in _TEXT_FIELDS:
-                    found[_TEXT_FIELDS[number]] = _text(chunk)
+                    found[_TEXT_FIELDS[number]] = text(chunk)
                 elif number == 6:
                     found["payload"] = chunk
             elif kind in (1, 5):
@@ -209,17 +210,7 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
             begin = at
             key, at = _varint(body, at)
             kind = key & 7
-            if kind == 2:
-                size, at = _varint(body, at)
-                at += size
-            elif kind == 0:
-                at = _varint(body, at)[1]
-            elif kind in (1, 5):
-                at += 8 if kind == 1 else 4
-            elif kind == 3:
-                at = _group(body, at, key >> 3)
-            else:
-                return data
+            at = _end(body, at, key)
             # A field of this number and another wire type is an unknown one.
             known = kind == (0 if field == "stage" else 2)
             if key >> 3 < number:
@@ -233,36 +224,35 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
     if isinstance(value, int):
         new = _number(number << 3) + _number(value & 0xFFFFFFFFFFFFFFFF)
     else:
-        text = value.encode() if isinstance(value, str) else value
-        new = _number(number << 3 | 2) + _number(len(text)) + text
+        data_ = value.encode() if isinstance(value, str) else value
+        new = _number(number << 3 | 2) + _number(len(data_)) + data_
     return before + new + after + stamp
 
 
-def _text(data: bytes) -> str:
+def text(data: bytes) -> str:
+    """Bytes of anybody's as text: UTF-8, and what is none as `\\xff`."""
     return data.decode("utf-8", "backslashreplace")
 
 
-def _group(data: bytes, at: int, number: int) -> int:
-    """Where a group ends whose key has been read; IndexError if it does not, or wrongly."""
-    open_ = [number]
-    while open_:
-        key, at = _varint(data, at)
+def _end(data: bytes, at: int, key: int) -> int:
+    """Where the field ends whose key has been read; IndexError if it ends nowhere, or wrongly."""
+    groups: list[int] = []
+    while True:
         kind = key & 7
-        if kind == 4:
-            if key >> 3 != open_.pop():
-                raise IndexError(at)
-        elif kind == 3:
-            open_.append(key >> 3)
-        elif kind == 2:
-            size, at = _varint(data, at)
-            at += size
-        elif kind == 0:
+        if kind == 0:
             at = _varint(data, at)[1]
         elif kind in (1, 5):
             at += 8 if kind == 1 else 4
-        else:
+        elif kind == 2:
+            size, at = _varint(data, at)
+            at += size
+        elif kind == 3:
+            groups.append(key >> 3)
+        elif kind != 4 or not groups or groups.pop() != key >> 3:
             raise IndexError(at)
-    return at
+        if not groups:
+            return at
+        key, at = _varint(data, at)
 
 
 def _number(value: int) -> bytes:

@@ -10,8 +10,10 @@ Every call is one step, whatever the clock, unless `at` says otherwise.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Literal
 
 import pytest
@@ -21,7 +23,7 @@ from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Kind, Port, Route
 from pylm_lab.trace import Recorder, Trace
 from pylm_lab.trace.columns import Events, Hops
 
-__all__ = ["Build", "count_made", "message"]
+__all__ = ["Build", "count_made", "message", "steps_of"]
 
 #: The ports that a message goes through in a master, which send and receive in turn.
 WAY = (
@@ -271,3 +273,22 @@ def count_made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(kind, "_make", count)
     return made
+
+
+def steps_of(function: Callable[[Trace], object], trace: Trace) -> int:
+    """How many instructions of Python the function takes: the same on every machine."""
+    steps = 0
+
+    def count(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        function(trace)
+    finally:
+        sys.settrace(before)
+    return steps

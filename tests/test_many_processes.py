@@ -56,7 +56,8 @@ with Client("server", sys.argv[1], timeout=8, **places) as client:
 
 
 #: Runs a client once so many workers have connected each of their three sockets, as their records
-#: tell: to a worker that is late nothing would be dealt.
+#: tell: to a worker that is late nothing would be dealt. Between two looks it sleeps, since another
+#: process's file is no event.
 ONCE_ALL_ARE_THERE = """
 import os, pathlib, runpy, sys, time
 def joined(path):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 
 import pytest
-from builder import Build, message
+from builder import Build, message, steps_of
 
 import pylm_lab
 from pylm_lab.draw.layout import router_scene
@@ -548,19 +547,27 @@ def test_names_and_texts_of_the_run_stay_on_one_line() -> None:
     assert "\\u202e" in told
 
 
-def test_ten_thousand_hops_are_told_in_a_fraction_of_a_second() -> None:
-    """In time and in room: a burst of messages is a long pile at every step of it."""
+def burst(count: int) -> Trace:
+    """So many messages at once, and then as many one by one."""
     build = Build().master()
-    for n in range(1, 626):
+    for n in range(1, count + 1):
         build.run(n, until="client:push")
-    for n in range(1, 626):
+    for n in range(1, count + 1):
         build.run(n, since="server.Pull:listen_to", worker=f"worker{2 - n % 2}")
         build.run(1000 + n, worker=f"worker{2 - n % 2}")
-    trace = build.end()
-    assert len(trace.hops) == 10_000
-    begin = time.process_time()
-    steps = tell(trace)
-    assert time.process_time() - begin < 3.0
+    return build.end()
+
+
+def test_twice_the_hops_take_twice_the_work() -> None:
+    few, many = burst(20), burst(40)
+    assert [len(trace.hops) for trace in (few, many)] == [320, 640]
+    work = [steps_of(tell, trace) for trace in (few, many)]
+    assert work[1] < 2.5 * work[0]
+
+
+def test_ten_thousand_hops_share_what_does_not_change() -> None:
+    """In room: a burst of messages is a long pile at every step of it."""
+    steps = tell(burst(625))
     assert len(steps) == 10_000
     assert max(pile.size for pile in steps[624].waiting.values()) == 624
     shared = {id(step.waiting) for step in steps}

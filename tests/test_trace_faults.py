@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 
 import pytest
-from builder import Build, message
+from builder import Build, message, steps_of
 
 from pylm_lab.draw.animation import animate
 from pylm_lab.draw.animation.pace import pace
@@ -56,18 +55,23 @@ def faults(steps: tuple[Step, ...]) -> list[Step]:
 # ------------------------------------------------------------------------------------ what is kept
 
 
-def test_among_many_without_an_id_it_is_known_at_once_which_was_struck() -> None:
+def struck_without_ids(count: int) -> Trace:
+    """So many messages without an id, of which a fault strikes every fifth."""
     build = Build().link("a:push", "b:pull")
-    for n in range(20_000):
+    for n in range(count):
         build.send("a:push", b"hello")
         if n % 5 == 0:
             build.fault("b:pull", "corrupt", b"hello", why="a rule changes it")
         build.receive("b:pull", b"hello")
-    trace = build.end()
-    assert len(trace.hops) == 20_000
-    begin = time.process_time()
-    assert [*trace.struck.values()] == [*range(0, 20_000, 5)]
-    assert time.process_time() - begin < 1.5
+    return build.end()
+
+
+def test_twice_as_many_without_an_id_that_are_struck_take_twice_the_work() -> None:
+    few, many = (struck_without_ids(count) for count in (200, 400))
+    assert [len(trace.hops) for trace in (few, many)] == [200, 400]  # these are there already
+    work = [steps_of(lambda trace: trace.struck, trace) for trace in (few, many)]
+    assert [*many.struck.values()] == [*range(0, 400, 5)]
+    assert work[1] < 2.5 * work[0]
 
 
 def test_a_fault_keeps_the_frames_that_it_acts_on() -> None:

@@ -18,12 +18,12 @@ from pylm_lab.errors import LabError, WiringError
 from pylm_lab.hook import Actor, Port
 from pylm_lab.trace import Trace
 from pylm_lab.trace.show.gaps import early
-from pylm_lab.wire import READY
+from pylm_lab.wire import READY, text
 
 __all__ = ["survey"]
 
 #: How the topic of a subscription's echo begins in a trace.
-_ECHO = READY.decode("utf-8", "backslashreplace")
+_ECHO = text(READY)
 
 
 def servers(trace: Trace) -> list[str]:

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from pylm_lab.trace.ask.causes import CARRIED
 from pylm_lab.trace.ask.lookup import unknown
 from pylm_lab.trace.records import Link
-from pylm_lab.trace.rules.check import Count
+from pylm_lab.trace.rules.check import Count, counts
+from pylm_lab.trace.rules.facts import to_nobody
 from pylm_lab.trace.show.excerpt import excerpt
 from pylm_lab.trace.show.grid import ROWS, Column, Grid, lasting, many, moment, name_of, unit
 
@@ -243,30 +244,17 @@ def _ends(hops: Any) -> npt.NDArray[Any]:
 
 
 def _links(trace: Trace) -> dict[Link, Traffic]:
-    hops, events = trace.hops, trace.columns
-    counted = hops.are(*CARRIED)
-    publishers = [port.socket in ("PUB", "XPUB") for port in trace.ports]
-    if any(publishers):
-        # A publication that no subscriber was there for.
-        by_publisher = np.zeros(len(events.tables.ports) + 1, bool)
-        by_publisher[: len(publishers)] = publishers
-        published = (hops.sent >= 0) & by_publisher[events.port[hops.sent]]
-        counted &= ~(published & (hops.target < 0) & (hops.dropped < 0))
-    chosen = np.flatnonzero(counted)
-    ends = len(events.tables.actors) + 1
-    key = (hops.source[chosen].astype(np.int64) + 1) * ends + hops.target[chosen] + 1
+    hops, names = trace.hops, [*trace.columns.tables.actors, ""]
+    chosen = np.flatnonzero(hops.are(*CARRIED) & ~to_nobody(trace))
+    key = (hops.source[chosen].astype(np.int64) + 1) * len(names) + hops.target[chosen] + 1
     order = np.argsort(key, kind="stable")
-    cuts = np.flatnonzero(np.diff(key[order])) + 1
-    groups = [chosen[part] for part in np.split(order, cuts)] if len(order) else []
-    names = [*events.tables.actors, ""]
-    found: dict[Link, Traffic] = {}
-    for group in sorted(groups, key=lambda group: int(group[0])):
-        link = (names[hops.source[group[0]]], names[hops.target[group[0]]])
-        arrived = hops.received[group] >= 0
-        lost = ~arrived & (hops.dropped[group] >= 0)
-        sent = (hops.sent[group] >= 0) | lost
-        count = Count(
-            int(sent.sum()), int(arrived.sum()), int((~arrived & ~lost).sum()), int(lost.sum())
-        )
-        found[link] = Traffic(trace, link, group, count)
-    return found
+    groups = np.split(chosen[order], np.flatnonzero(np.diff(key[order])) + 1)
+    by_link = {
+        (names[hops.source[group[0]]], names[hops.target[group[0]]]): group
+        for group in groups
+        if len(group)
+    }
+    return {
+        link: Traffic(trace, link, by_link[link], count)
+        for link, count in counts(trace, *CARRIED).items()
+    }

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pylm_lab import wire
 from pylm_lab.hook import Actor, Port
 from pylm_lab.trace.columns import Events
 from pylm_lab.trace.hops.declared import Declared
@@ -28,7 +29,7 @@ from pylm_lab.trace.tables import KINDS, Flags, Positions, code
 __all__ = ["READY", "Matching"]
 
 #: How the topic of a subscription's echo begins, as text.
-READY = b"\xffready:".decode("utf-8", "backslashreplace")
+READY = wire.text(wire.READY)
 
 _SUBSCRIBERS = ("SUB", "XSUB")
 _CREDIT, _ANSWER = KINDS.index("credit"), KINDS.index("answer")

@@ -229,7 +229,7 @@ class Decoding:
                 clock,
                 head.stage,
                 pools.texts.code(head.function),
-                pools.texts.code(_text(head.payload)[:EXCERPT]),
+                pools.texts.code(wire.text(head.payload)[:EXCERPT]),
                 size,
             )
         )
@@ -247,7 +247,7 @@ class Decoding:
 
     def _says(self, last: bytes, size: int, *, shown: bool = True) -> int:
         pools = self._pools
-        excerpt = pools.texts.code(_text(last[:EXCERPT])) if shown else 0
+        excerpt = pools.texts.code(wire.text(last[:EXCERPT])) if shown else 0
         return pools.contents.code((0, 0, 0, 0, 0, excerpt, size))
 
     def _envelope(
@@ -261,7 +261,7 @@ class Decoding:
         found = None if alone else self._envelopes.get(key)
         if found is None:
             text = self._pools.texts.code
-            first = _text(frames[0]) if frames else ""
+            first = wire.text(frames[0]) if frames else ""
             peer = text(first) if end.names_peer else 0
             topic = text(first) if end.has_topic else 0
             sizes = () if alone else tuple(map(len, frames))
@@ -341,7 +341,3 @@ def _given_up(port: Port, end: _End, stamped: bool, held: bool) -> int:
     both = [KINDS.index(kind) for kind in (port.sends, port.receives) if kind]
     fits = [kind for kind in both if (kind in _STAMPED) == stamped]
     return (fits or both or [_MESSAGE])[0]
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")

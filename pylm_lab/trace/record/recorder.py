@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pylm_lab import wire
 from pylm_lab.errors import RunError
 from pylm_lab.hook import Actor, Decision, FaultKind, Hook, Port, Route
 from pylm_lab.trace.record.tape import Tape
@@ -175,13 +176,13 @@ class Recorder(Hook):
         self._note("disconnect", at, port.actor, port, address)
 
     def topic_subscribed(self, port: Port, topic: bytes, at: int) -> None:
-        self._note("subscribe", at, port.actor, port, _text(topic))
+        self._note("subscribe", at, port.actor, port, wire.text(topic))
 
     def topic_unsubscribed(self, port: Port, topic: bytes, at: int) -> None:
-        self._note("unsubscribe", at, port.actor, port, _text(topic))
+        self._note("unsubscribe", at, port.actor, port, wire.text(topic))
 
     def subscription_seen(self, port: Port, topic: bytes, subscribed: bool, at: int) -> None:
-        self._note("seen" if subscribed else "unseen", at, port.actor, port, _text(topic))
+        self._note("seen" if subscribed else "unseen", at, port.actor, port, wire.text(topic))
 
     def actor_started(self, actor: str, at: int) -> None:
         self._note("start", at, actor)
@@ -228,7 +229,3 @@ def _named(error: BaseException) -> str:
     """The kind of an error, and what it says."""
     name, text = type(error).__name__, str(error)
     return f"{name}: {text}"[:TEXT] if text else name
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
