@@ -224,8 +224,8 @@ def replace(data: bytes, field: str, value: bytes | str | int) -> bytes:
     if isinstance(value, int):
         new = _number(number << 3) + _number(value & 0xFFFFFFFFFFFFFFFF)
     else:
-        data_ = value.encode() if isinstance(value, str) else value
-        new = _number(number << 3 | 2) + _number(len(data_)) + data_
+        chunk = value.encode() if isinstance(value, str) else value
+        new = _number(number << 3 | 2) + _number(len(chunk)) + chunk
     return before + new + after + stamp
 
 
